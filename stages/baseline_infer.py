@@ -1,0 +1,20 @@
+"""Answer the evaluation prompts with the base model.
+
+usage: python -m stages.baseline_infer
+"""
+
+from pathlib import Path
+
+from stages.common import inference, stage
+from stages.common.params.schema import Params
+
+ANSWERS = Path("data/answers/baseline.jsonl")
+
+
+def main(params: Params) -> str:
+    """Write the answers of the base model; returns the summary."""
+    return inference.answer(params, ANSWERS)
+
+
+if __name__ == "__main__":
+    stage.run("baseline_infer", main)

@@ -1,0 +1,100 @@
+"""Both arms side by side: every question graded before and after, and each evaluation set summed up."""
+
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from stages.common import records, scoring, statistics
+from stages.common.errors import UserError
+from stages.common.form import form
+from stages.common.params.schema import Grading
+from stages.common.records import Row
+
+ARMS = ("before", "after")
+
+
+def graded(raw: Path, arms: dict[str, Path], grading: Grading) -> list[Row]:
+    """A row a question: the record, and under `before` and `after` the answer, its grade and its form.
+
+    Raises UserError where the two files do not answer the same questions in the same order.
+    """
+    questions = {row["id"]: row for row in records.read(raw)}
+    answers = {arm: list(records.read(path)) for arm, path in arms.items()}
+    asked = [[(row["set"], row["id"]) for row in rows] for rows in answers.values()]
+    if asked[0] != asked[1]:
+        raise UserError(f"{' and '.join(map(str, arms.values()))} answer different questions: run `dvc repro`")
+    return [
+        {"record": questions[pair[0]["id"]], "set": pair[0]["set"]}
+        | {arm: _graded(questions[one["id"]], one, grading) for arm, one in zip(ARMS, pair, strict=True)}
+        for pair in zip(*answers.values(), strict=True)
+        if pair[0]["set"] != "free"
+    ]
+
+
+def _graded(record: Row, answer: Row, grading: Grading) -> Row:
+    grade = scoring.grade(
+        record,
+        answer["text"],
+        relative_tolerance=grading.relative_tolerance,
+        overlap_threshold=grading.overlap_threshold,
+    )
+    return {**answer, **asdict(grade), **form(answer["text"], answer["finish_reason"])}
+
+
+def summarise(rows: list[Row], seed: int) -> dict[str, Row]:
+    """One object a set: n, rates, the paired difference with its 95 % interval, the corrected p, and the verdict."""
+    sets = {name: [row for row in rows if row["set"] == name] for name in dict.fromkeys(row["set"] for row in rows)}
+    results = {name: _summary(chosen, seed) for name, chosen in sets.items()}
+    corrected = statistics.holm({name: result["p_value"] for name, result in results.items()})
+    for name, result in results.items():
+        result["p_corrected"] = corrected[name]
+        result["verdict"] = statistics.verdict(result["ci_low"], result["ci_high"], corrected[name])
+        correct = [[row[arm]["correct"] for row in sets[name]] for arm in ARMS]
+        result["smallest_difference"] = statistics.smallest_difference(*correct, comparisons=len(results))
+    return results
+
+
+def _summary(rows: list[Row], seed: int) -> Row:
+    correct = {arm: [row[arm]["correct"] for row in rows] for arm in ARMS}
+    summary: Row = asdict(statistics.paired(correct["before"], correct["after"], seed=seed))
+    for arm in ARMS:
+        low, high = statistics.wilson(sum(correct[arm]), len(rows))
+        summary |= {f"{arm}_low": low, f"{arm}_high": high, f"{arm}_form": _form(rows, arm)}
+    summary["kind"] = rows[0]["record"]["kind"]
+    summary["weak"] = summary["kind"] == "open"
+    summary["fixed"] = sum(not before and after for before, after in zip(*correct.values(), strict=True))
+    summary["broken"] = sum(before and not after for before, after in zip(*correct.values(), strict=True))
+    return summary
+
+
+def _form(rows: list[Row], arm: str) -> dict[str, Any]:
+    """How the answers of one arm are written, apart from whether they are right, and why the wrong ones are wrong."""
+    answers = [row[arm] for row in rows]
+    stated = [answer for answer in answers if answer["extracted"] is not None]
+    share = len(answers)
+    return {
+        "stated": len(stated) / share,
+        "correct_when_stated": sum(answer["correct"] for answer in stated) / len(stated) if stated else None,
+        "thinking_closed": sum(answer["thinking"] == "closed" for answer in answers) / share,
+        "truncated": sum(answer["truncated"] for answer in answers) / share,
+        "empty": sum(answer["empty"] for answer in answers) / share,
+        "looping": sum(answer["looping"] for answer in answers) / share,
+        "tokens": sum(answer["tokens"] for answer in answers) / share,
+        "reasons": dict(sorted(Counter(answer["reason"] for answer in answers if answer["reason"]).items())),
+    }
+
+
+def sentence(name: str, result: Row) -> str:
+    """The result of one set in a line."""
+    return (
+        f"{name}: {result['verdict']}, {result['before']:.1%} → {result['after']:.1%} of {result['n']} "
+        f"({100 * result['diff']:+.1f} points, 95 % CI {100 * result['ci_low']:+.1f} to {100 * result['ci_high']:+.1f})"
+    )
+
+
+def rounded(value: Any) -> Any:
+    """Floats to six digits, throughout: what Git shows then changes only where a result does."""
+    if isinstance(value, dict):
+        return {key: rounded(one) for key, one in value.items()}
+    return round(value, 6) if isinstance(value, float) else value

@@ -1,0 +1,58 @@
+"""A generated text as the graders read it: the part after the thinking, without markup, in sentences.
+
+Every pattern here and in the graders is bounded or possessive, so that reading takes time linear in the text.
+"""
+
+import re
+import unicodedata
+
+LIMIT = 100_000  # characters; of a longer answer the end is read
+OPEN, CLOSE = re.compile(r"<think>", re.I), re.compile(r"</think>", re.I)
+# Direction marks, zero-width characters, variation selectors, the keycap and emoji show nothing that is graded.
+UNSEEN = re.compile(
+    "[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe00-\ufe0f\ufeff\u20e3\u2600-\u27bf\U0001f000-\U0001faff]"
+)
+SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+POWER = re.compile(r"(?<=\d)[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]{1,3}")
+SIGNS = str.maketrans({"−": "-", "‐": "-", "‑": "-", "“": '"', "”": '"', "’": "'", "‘": "'", "。": ". ", "，": ", ", "½": ".5", "¼": ".25", "¾": ".75"})
+ANSWER_TAG = re.compile(r"<(/?)answer>", re.I)
+TAG = re.compile(r"</?[a-z][^<>\n]{0,80}>", re.I)
+BOLD_LETTER = re.compile(r"\*\*\s{0,2}\(?([A-Z])\)?\s{0,2}\*\*")
+LATEX_WORD = re.compile(r"\\(?:text|textbf|textit|mathbf|mathrm|mathit|left|right|displaystyle|quad|frac|dfrac)(?![a-z])")
+LATEX_SIGN = {"\\boxed": " boxed: ", "\\times": "×", "\\cdot": "×", "\\approx": "≈", "\\%": "%"}
+LATEX_SIGNS = re.compile("|".join(map(re.escape, LATEX_SIGN)))
+LATEX_SPACE = re.compile(r"\\[,;:! \[\]()]")
+MARKS = re.compile(r"[*`$#|\"\0]++|(?<!\w)_++|_++(?!\w)|(?<!\w)'|'(?!\w)")
+BRACES = str.maketrans("{}[]", "()()")
+BLANKS, LINES = re.compile(r"[^\S\n]+"), re.compile(r" ?\n[ \n]*")
+SENTENCE = re.compile(r"\n|(?<=[.!?;]) |(?<=\d)\.(?=[A-Z][a-z])")
+
+SUPPOSES = re.compile(r"\bif\b.*\bwould\b|\bsome (?:would|might|may)\b", re.I)
+
+
+def after_thinking(text: str) -> str | None:
+    """What follows the last `</think>`; all of a text without tags; None where thinking opens and never closes."""
+    start = 0
+    for close in CLOSE.finditer(text):
+        start = close.end()
+    return None if OPEN.search(text, start) else text[start:]
+
+
+def plain(text: str) -> str:
+    """The text without HTML, Markdown and LaTeX, in compatibility form (full-width letters become plain ones)."""
+    text = text[-LIMIT:]
+    if not text.isascii():
+        text = POWER.sub(lambda match: "^" + match[0].translate(SUPERSCRIPTS), text.translate(SIGNS))
+        text = UNSEEN.sub("", unicodedata.normalize("NFKC", text))
+    text = ANSWER_TAG.sub(lambda match: "\n" if match[1] else "\nanswer: ", text)
+    text = BOLD_LETTER.sub(r"(\1)", TAG.sub(" ", text))
+    if "\\" in text:
+        text = LATEX_SPACE.sub(" ", LATEX_WORD.sub("", text))
+        text = LATEX_SIGNS.sub(lambda match: LATEX_SIGN[match[0]], text)
+    text = MARKS.sub(" ", text).translate(BRACES)
+    return LINES.sub("\n", BLANKS.sub(" ", text)).strip()
+
+
+def sentences(text: str) -> list[str]:
+    """Sentences and lines of a plain text, without empty ones."""
+    return [part.strip() for part in SENTENCE.split(text) if part.strip()]

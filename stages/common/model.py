@@ -1,0 +1,49 @@
+"""The base model that params name: its folder, its tokenizer, and its weights with or without an adapter."""
+
+from pathlib import Path
+from typing import Any
+
+from stages.common.backends import transformers as transformers_backend
+from stages.common.backends import unsloth as unsloth_backend
+from stages.common.models import hub, package, random
+from stages.common.params.schema import Lora, Model
+
+
+def folder(model: Model) -> Path:
+    """The Hugging Face folder of the base model, fetched or made on the first call."""
+    match model.source:
+        case "package":
+            return package.folder(model.package)
+        case "hub":
+            return hub.folder(model.hub)
+        case "random":
+            return random.folder(model.random)
+
+
+def tokenizer(model: Model) -> Any:
+    """The tokenizer of the base model, padding on the left; its pad token is its stop token where it has none."""
+    from transformers import AutoTokenizer
+
+    loaded = AutoTokenizer.from_pretrained(folder(model), trust_remote_code=False)
+    loaded.padding_side = "left"
+    if loaded.pad_token is None:
+        loaded.pad_token = loaded.eos_token
+    return loaded
+
+
+def for_answers(model: Model, adapter: Path | None, scale: float) -> Any:
+    """The model that answers: the base, with the adapter times `scale` where one is given."""
+    return _backend(model).for_answers(folder(model), model, adapter, scale)
+
+
+def for_training(model: Model, lora: Lora, seed: int, gradient_checkpointing: bool) -> Any:
+    """The base model with a new LoRA adapter, whose first weights depend on `seed`."""
+    return _backend(model).for_training(folder(model), model, lora, seed, gradient_checkpointing)
+
+
+def _backend(model: Model) -> Any:
+    match model.backend:
+        case "transformers":
+            return transformers_backend
+        case "unsloth":
+            return unsloth_backend

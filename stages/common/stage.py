@@ -1,0 +1,37 @@
+"""Run one stage: check params, do the work, say in one line what came of it, and what it cost."""
+
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from stages.common import params, records
+from stages.common.errors import UserError
+from stages.common.params.schema import Params
+
+COSTS = Path("metrics/costs")
+
+
+def run(name: str, main: Callable[[Params], str]) -> None:
+    """Run `main` on the checked params and exit: 0 with a summary line, or 1 with a line for each problem.
+
+    What the stage cost (seconds, peak memory in MB) goes to metrics/costs/NAME.json, outside of its DVC outputs: a
+    timing inside an output would change every lock.
+    """
+    # Nothing here needs a hub's telemetry, and the tokenizers' own threads would only compete with torch's.
+    os.environ.update(HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1", TOKENIZERS_PARALLELISM="true")
+    start = time.perf_counter()
+    try:
+        summary = main(params.load())
+    except UserError as error:
+        print("\n".join(f"{name}: {one}" for one in str(error).splitlines()), file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted: `dvc repro` goes on from here", file=sys.stderr)
+        sys.exit(130)
+    seconds = time.perf_counter() - start
+    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
+    records.write_json(COSTS / f"{name}.json", {"seconds": round(seconds, 1), "peak_memory_mb": round(megabytes)})
+    print(f"{name}: {summary} ({seconds:.0f} s, {megabytes / 1024:.1f} GB)", flush=True)

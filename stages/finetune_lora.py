@@ -1,0 +1,103 @@
+"""Fine-tune a LoRA adapter on the training prompts; the loss counts the completions alone.
+
+usage: python -m stages.finetune_lora
+"""
+
+import csv
+import io
+from pathlib import Path
+
+from stages.common import adapter, model, records, stage, tracking
+from stages.common.params.schema import Params
+
+TRAIN = Path("data/prompts/train.jsonl")
+EVAL = Path("data/prompts/eval.jsonl")
+ADAPTER = Path("models/adapter")
+METRICS = Path("metrics/train.json")
+LOSS = Path("metrics/loss.csv")
+COLUMNS = ["step", "epoch", "loss", "eval_loss", "learning_rate", "grad_norm"]
+
+
+def main(params: Params) -> str:
+    """Write the adapter, its metrics and the curve of its loss; returns the summary."""
+    tuned = model.for_training(params.model, params.lora, params.training.seed, params.training.gradient_checkpointing)
+
+    from datasets import Dataset
+    from stages.common.trainer import CompletionTrainer
+
+    wandb_mode = tracking.mode()
+    trainer = CompletionTrainer(
+        model=tuned,
+        args=config(params, tracking.report_to(wandb_mode)),
+        train_dataset=Dataset.from_list(examples(TRAIN)),
+        eval_dataset=Dataset.from_list(examples(EVAL)) if params.training.eval_strategy != "no" else None,
+        processing_class=model.tokenizer(params.model),
+    )
+    result = trainer.train()
+    tracking.finish(wandb_mode)
+
+    adapter.save(trainer.model, ADAPTER)
+    history = trainer.state.log_history
+    records.write_text(LOSS, curve(history))
+    trainable, total = trainer.model.get_nb_trainable_parameters()
+    metrics = {
+        "loss": round(result.training_loss, 4),
+        "final_loss": next(row["loss"] for row in reversed(history) if "loss" in row),
+        "eval_loss": next((row["eval_loss"] for row in reversed(history) if "eval_loss" in row), None),
+        "steps": result.global_step,
+        "rows": len(trainer.train_dataset),
+        "trainable_parameters": trainable,
+        "total_parameters": total,
+    }
+    records.write_json(METRICS, metrics)
+    return (
+        f"{result.global_step} steps, loss {metrics['loss']:.3f}, last {metrics['final_loss']:.3f}; "
+        f"{trainable:,} of {total:,} parameters trained; W&B {wandb_mode}"
+    )
+
+
+def examples(path: Path) -> list[records.Row]:
+    """Prompts as the trainer takes them: token ids, and a mask of 1 on the completion. Rows without one are left out."""
+    return [
+        {
+            "input_ids": row["prompt_ids"] + row["completion_ids"],
+            "completion_mask": [0] * len(row["prompt_ids"]) + [1] * len(row["completion_ids"]),
+        }
+        for row in records.read(path)
+        if "completion_ids" in row
+    ]
+
+
+def config(params: Params, report_to: list[str]) -> "SFTConfig":  # noqa: F821 - imported late, as all of torch is
+    """The trainer's arguments: those of params by their own names, and what follows from them."""
+    import torch
+    from trl import SFTConfig
+
+    return SFTConfig(
+        output_dir=".cache/trainer",
+        save_strategy="no",
+        report_to=report_to,
+        use_cpu=not torch.cuda.is_available(),
+        bf16=params.model.dtype == "bfloat16",
+        fp16=params.model.dtype == "float16",
+        per_device_eval_batch_size=params.training.per_device_train_batch_size,
+        data_seed=params.training.seed,
+        completion_only_loss=True,
+        # format_prompts already held rows to this length; only packing cuts by it.
+        max_length=params.prompt.max_length if params.training.packing else None,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        **params.training.model_dump(),
+    )
+
+
+def curve(history: list[dict[str, float]]) -> str:
+    """The trainer's log as CSV, a row a logged step."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row for row in history if "loss" in row or "eval_loss" in row)
+    return text.getvalue()
+
+
+if __name__ == "__main__":
+    stage.run("finetune_lora", main)

@@ -1,0 +1,72 @@
+"""Turn rows into prompts and completions, as text to read and as the token ids that every later stage uses.
+
+usage: python -m stages.format_prompts
+"""
+
+import statistics
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from tqdm import tqdm
+
+from stages.common import model, prompts, records, stage
+from stages.common.errors import UserError
+from stages.common.params.schema import Params
+
+RAW_TRAIN = Path("data/raw/train.jsonl")
+RAW_EVAL = Path("data/raw/eval.jsonl")
+TRAIN = Path("data/prompts/train.jsonl")
+EVAL = Path("data/prompts/eval.jsonl")
+METRICS = Path("metrics/prompts.json")
+BATCH = 1000
+
+
+def main(params: Params) -> str:
+    """Write data/prompts and the token statistics; returns the summary."""
+    formatter = prompts.Formatter(model.tokenizer(params.model), params.prompt)
+    lengths: list[int] = []
+    counts: Counter[str] = Counter()
+    example = {}
+
+    def train_rows() -> Iterator[records.Row]:
+        raw = tqdm(records.read(RAW_TRAIN), desc="train prompts", unit="row", mininterval=1)
+        for batch in records.batches(raw, BATCH):
+            for row in formatter.examples(batch):
+                row, fate = prompts.fit(row, params.prompt)
+                counts[fate] += 1
+                if fate == "dropped":
+                    continue
+                lengths.append(len(row["prompt_ids"]) + len(row["completion_ids"]))
+                example.setdefault("prompt", row["prompt"])
+                example.setdefault("completion", row["completion"])
+                yield row
+        if not lengths:
+            raise UserError(f"prompt.max_length {params.prompt.max_length}: no training row fits: raise it")
+
+    def eval_rows() -> Iterator[records.Row]:
+        for batch in records.batches(records.read(RAW_EVAL), BATCH):
+            yield from formatter.examples(batch)
+        free = [{"id": records.fingerprint(text), "set": "free", "question": text} for text in params.free_questions]
+        yield from formatter.examples(free)
+
+    records.write(TRAIN, train_rows())
+    asked = records.write(EVAL, eval_rows())
+    tokens = {"mean": round(statistics.fmean(lengths), 1), **quantiles(sorted(lengths)), "total": sum(lengths)}
+    overlong = {"dropped": counts["dropped"], "truncated": counts["truncated"]}
+    summary = {"asked": asked, "example": example, "overlong": overlong, "tokens": tokens, "train": len(lengths)}
+    records.write_json(METRICS, summary)
+    return (
+        f"{len(lengths)} training rows of {tokens['median']} tokens (at most {tokens['max']}), {asked} to ask; "
+        f"above max_length: {counts['dropped']} dropped, {counts['truncated']} truncated"
+    )
+
+
+def quantiles(lengths: list[int]) -> dict[str, int]:
+    """The smallest, median, 95th percentile and largest of sorted lengths."""
+    last = len(lengths) - 1
+    return {name: lengths[round(share * last)] for name, share in (("min", 0), ("median", 0.5), ("p95", 0.95), ("max", 1))}
+
+
+if __name__ == "__main__":
+    stage.run("format_prompts", main)

@@ -1,0 +1,21 @@
+"""Answer the same evaluation prompts with the fine-tuned adapter: the same call as baseline_infer, but for the adapter.
+
+usage: python -m stages.post_infer
+"""
+
+from pathlib import Path
+
+from stages.common import inference, stage
+from stages.common.params.schema import Params
+
+ADAPTER = Path("models/adapter")
+ANSWERS = Path("data/answers/post.jsonl")
+
+
+def main(params: Params) -> str:
+    """Write the answers of the fine-tuned model; returns the summary."""
+    return inference.answer(params, ANSWERS, adapter=ADAPTER, scale=params.adapter.scale)
+
+
+if __name__ == "__main__":
+    stage.run("post_infer", main)

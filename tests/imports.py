@@ -1,0 +1,42 @@
+"""What a stage's code imports and which params it uses, read from its source."""
+
+import ast
+from pathlib import Path
+
+EXEMPT = ("stages/common/params/",)  # the schema: no value lives there, so its edits change no result
+
+
+def modules(path: Path) -> set[Path]:
+    """The project's modules that a file imports, at any depth of its code."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            base = Path(*name.split("."))
+            found |= {file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()}
+    return found
+
+
+def transitive(path: Path) -> set[Path]:
+    """The file itself and every module of the project that it imports, directly or not, less the exempt."""
+    seen: set[Path] = set()
+    waiting = {path}
+    while waiting:
+        current = waiting.pop()
+        seen.add(current)
+        waiting |= modules(current) - seen
+    return {one for one in seen if not one.as_posix().startswith(EXEMPT)}
+
+
+def sections(path: Path, names: set[str]) -> set[str]:
+    """The sections of params that a stage's code reads, as `params.NAME`."""
+    used = set()
+    for file in transitive(path):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "params":
+                used.add(node.attr)
+    return used & names
