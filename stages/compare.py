@@ -29,7 +29,9 @@ def table(rows: list[records.Row]) -> str:
     """A row a question with both answers, as CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    arms = [f"{arm}_{column}" for arm in comparison.ARMS for column in ("correct", "extracted", "reason", "tokens", "text")]
+    arms = [
+        f"{arm}_{column}" for arm in comparison.ARMS for column in ("correct", "extracted", "reason", "tokens", "text")
+    ]
     writer.writerow(["id", "set", "question", "answer", *arms])
     for row in rows:
         record = row["record"]

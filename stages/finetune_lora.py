@@ -23,6 +23,7 @@ def main(params: Params) -> str:
     tuned = model.for_training(params.model, params.lora, params.training.seed, params.training.gradient_checkpointing)
 
     from datasets import Dataset
+
     from stages.common.trainer import CompletionTrainer
 
     wandb_mode = tracking.mode()

@@ -65,7 +65,9 @@ def main(params: Params) -> str:
 def quantiles(lengths: list[int]) -> dict[str, int]:
     """The smallest, median, 95th percentile and largest of sorted lengths."""
     last = len(lengths) - 1
-    return {name: lengths[round(share * last)] for name, share in (("min", 0), ("median", 0.5), ("p95", 0.95), ("max", 1))}
+    return {
+        name: lengths[round(share * last)] for name, share in (("min", 0), ("median", 0.5), ("p95", 0.95), ("max", 1))
+    }
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Rows from the source that params name: cleaned, counted, and split into those to learn from and those held out."""
 
+import math
 import re
 import unicodedata
 from collections import Counter
@@ -7,7 +8,7 @@ from collections.abc import Iterator
 
 from stages.common import records
 from stages.common.errors import UserError
-from stages.common.params.schema import Dataset
+from stages.common.params.data import Dataset
 from stages.common.records import Row
 from stages.common.sources import builtin, files, hub
 
@@ -42,6 +43,8 @@ class Cleaner:
         record = {}
         for ours, theirs in columns.items():
             value = row.get(theirs)
+            if isinstance(value, float) and math.isnan(value):  # how tables of numbers say that there is none
+                value = None
             if isinstance(value, int | float) and not isinstance(value, bool) and ours == "answer":
                 value = str(value)
             if not isinstance(value, str):
@@ -49,7 +52,7 @@ class Cleaner:
             record[ours] = value.strip()
             if not record[ours]:
                 return self.drop(f"empty {ours}")
-        key = hash_of(record["question"])
+        key = hash_of(f"{record.get('context', '')} {record['question']}")
         if key in self._questions:
             return self.drop("duplicate question")
         self._questions.add(key)

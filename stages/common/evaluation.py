@@ -7,10 +7,11 @@ from typing import Any
 
 from stages.common import records
 from stages.common.dataset import Cleaner
-from stages.common.params.schema import FilesEvaluationSet, HubEvaluationSet
+from stages.common.params.data import FilesEvaluationSet, HubEvaluationSet
 from stages.common.records import Row
 from stages.common.sources import files, hub
 
+NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d{1,3})?", re.IGNORECASE)
 LETTERED = re.compile(r"^\s*\(?([A-Z])[.):]\s*(.*\S)\s*$")
 
 
@@ -47,17 +48,19 @@ def _record(
         if letter is None:
             return cleaner.drop("answer is no option")
         record["answer"], record["options"] = letter, options
+    if one.kind == "number" and not NUMBER.fullmatch(record["answer"]):
+        return cleaner.drop("answer is no number")
     return record
 
 
 def options_of(value: Any) -> dict[str, str]:
     """Options as a mapping of letters to texts, from such a mapping, a list, or one string of lines `A. text`.
 
-    Empty where `value` is none of them.
+    Empty where `value` is none of them, or has fewer than two options or more than there are letters.
     """
     if isinstance(value, dict):
-        pairs = [(str(letter).strip().upper(), text) for letter, text in value.items()]
-    elif isinstance(value, list):
+        pairs = [(str(letter).strip().upper(), text) for letter, text in value.items() if text is not None]
+    elif isinstance(value, list) and len(value) <= len(ascii_uppercase):
         pairs = list(zip(ascii_uppercase, value, strict=False))
     elif isinstance(value, str):
         matches = [LETTERED.match(line) for line in value.splitlines() if line.strip()]
@@ -67,7 +70,7 @@ def options_of(value: Any) -> dict[str, str]:
     else:
         return {}
     options = {letter: text.strip() for letter, text in pairs if isinstance(text, str) and text.strip()}
-    complete = len(options) == len(pairs) and all(letter in ascii_uppercase for letter in options)
+    complete = len(options) == len(pairs) > 1 and options.keys() <= set(ascii_uppercase)
     return options if complete else {}
 
 

@@ -45,7 +45,7 @@ def write(path: Path, rows: Iterable[Row]) -> int:
 
 
 def read(path: Path) -> Iterator[Row]:
-    """The rows of a JSONL file, one at a time. Raises UserError where the file is missing or a line is no JSON."""
+    """The rows of a JSONL file, one at a time. Raises UserError where the file is missing or damaged."""
     try:
         with path.open(encoding="utf-8") as file:
             for number, text in enumerate(file, 1):
@@ -55,6 +55,8 @@ def read(path: Path) -> Iterator[Row]:
                     raise UserError(f"{path}, line {number}: no JSON ({error.msg}): run `dvc repro`") from None
     except FileNotFoundError:
         raise UserError(f"{path}: not found: run `dvc repro`, which makes it") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: damaged, not UTF-8: run `dvc repro`, which makes it again") from None
 
 
 def batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:

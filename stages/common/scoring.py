@@ -1,21 +1,21 @@
 """Grade one answer: right or not, what it states, and why it is wrong where it is.
 
 Only what follows the last `</think>` counts. An answer whose thinking opens and never closes, that is empty, or that
-states no answer is wrong, and counted as such by its reason. A text without tags is graded on what it states. `extracted`
-is None exactly where nothing is stated, so that the share of answers that state anything (form) can be told from the
-share of those that are right (knowledge). The rules are those of the graders, one module a kind.
+states no answer is wrong, and counted as such by its reason. A text without tags is graded on what it states.
+`extracted` is None exactly where nothing is stated, so that the share of answers that state anything (form) can be told
+from the share of those that are right (knowledge). The rules are those of the graders, one module a kind.
 """
 
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from stages.common.graders import choice, number
+from stages.common.errors import UserError
+from stages.common.graders import choice, number, numerals
 from stages.common.graders import open as open_ended
 from stages.common.graders.overlap import rouge_l
 from stages.common.graders.reading import after_thinking, plain
 
+SHOWN = 80  # characters of an open answer that its grade shows
 Record = dict[str, Any]
 
 
@@ -24,15 +24,10 @@ class Grade:
     """The grade of one answer."""
 
     correct: bool
+    rule: str  # choice, number, match or overlap; the last two are weak, and labelled so wherever they show
     extracted: str | None = None  # a letter, a number, or the start of an open answer
     reason: str | None = None  # why it is wrong: empty, thinking never closes, no answer stated, wrong
-    rule: str = ""  # choice, number, match or overlap
-    overlap: float | None = None  # ROUGE-L F1 with the response, open questions only
-
-    @property
-    def weak(self) -> bool:
-        """Whether the rule is a weak one, to be labelled so."""
-        return self.rule in ("match", "overlap")
+    overlap: float | None = None  # ROUGE-L F1 with the response, of open questions only
 
 
 def grade(record: Record, text: str, *, relative_tolerance: float, overlap_threshold: float) -> Grade:
@@ -40,38 +35,35 @@ def grade(record: Record, text: str, *, relative_tolerance: float, overlap_thres
     rule = record["kind"] if record["kind"] != "open" else "match" if record.get("answer") else "overlap"
     rest = after_thinking(text)
     if rest is None:
-        return Grade(False, reason="thinking never closes", rule=rule)
-    if not plain(rest):
-        return Grade(False, reason="empty", rule=rule)
-    return KINDS[record["kind"]](record, rest, relative_tolerance, overlap_threshold)
+        return Grade(False, rule, reason="thinking never closes")
+    stripped = plain(rest)
+    if not stripped:
+        return Grade(False, rule, reason="empty")
+    match rule:
+        case "choice":
+            letter = choice.stated(stripped, record["options"])
+            return _verdict(rule, letter, letter == record["answer"])
+        case "number":
+            result = number.stated(stripped, record.get("question") or "")
+            shown = None if result is None else f"{result:.15g}"
+            return _verdict(rule, shown, result is not None and _same(result, record, relative_tolerance))
+    stated = None if open_ended.refuses(stripped) else " ".join(rest.split())[:SHOWN]
+    overlap = rouge_l(rest, record["response"]) if record.get("response") else None
+    if rule == "match":
+        correct = open_ended.matches(stripped, record["answer"], record.get("question") or "")
+    else:
+        correct = (overlap or 0.0) >= overlap_threshold
+    return _verdict(rule, stated, correct, overlap)
 
 
-def _verdict(correct: bool, extracted: str | None, rule: str, overlap: float | None = None) -> Grade:
-    reason = None if correct else "wrong" if extracted is not None else "no answer stated"
-    return Grade(correct, extracted, reason, rule, overlap)
+def _same(result: float, record: Record, relative_tolerance: float) -> bool:
+    truth = numerals.read(plain(str(record["answer"])))
+    if truth is None:
+        raise UserError(f"{record.get('id')}: the answer {record['answer']!r} is no number")
+    return numerals.equal(result, truth, truth.is_integer(), relative_tolerance)
 
 
-def _choice(record: Record, text: str, relative_tolerance: float, overlap_threshold: float) -> Grade:
-    letter = choice.stated(text, record["options"])
-    return _verdict(letter is not None and letter == record["answer"], letter, "choice")
-
-
-def _number(record: Record, text: str, relative_tolerance: float, overlap_threshold: float) -> Grade:
-    result = number.stated(text, record.get("question") or "")
-    if result is None:
-        return _verdict(False, None, "number")
-    truth = str(record["answer"])
-    exact = re.fullmatch(r"[+-]?\d+", truth) is not None
-    return _verdict(number.equal(result, number.value(truth), exact, relative_tolerance), f"{result:.15g}", "number")
-
-
-def _open(record: Record, text: str, relative_tolerance: float, overlap_threshold: float) -> Grade:
-    shown = None if open_ended.refuses(text) else " ".join(text.split())[:80]
-    overlap = rouge_l(text, record["response"]) if record.get("response") else None
-    if record.get("answer"):
-        correct = shown is not None and open_ended.matches(text, record["answer"], record.get("question") or "")
-        return _verdict(correct, shown, "match", overlap)
-    return _verdict(shown is not None and (overlap or 0.0) >= overlap_threshold, shown, "overlap", overlap)
-
-
-KINDS: dict[str, Callable[[Record, str, float, float], Grade]] = {"choice": _choice, "number": _number, "open": _open}
+def _verdict(rule: str, stated: str | None, correct: bool, overlap: float | None = None) -> Grade:
+    if stated is None:
+        return Grade(False, rule, reason="no answer stated", overlap=overlap)
+    return Grade(correct, rule, stated, None if correct else "wrong", overlap)

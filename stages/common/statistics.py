@@ -90,7 +90,7 @@ def wilson(successes: int, n: int) -> tuple[float, float]:
     if n < 1 or not 0 <= successes <= n:
         raise ValueError(f"{successes} of {n} is no rate")
     low, high = proportion_confint(successes, n, alpha=ALPHA, method="wilson")
-    return max(0.0, float(low)), min(1.0, float(high))
+    return float(low), float(high)
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:

@@ -1,7 +1,9 @@
-"""Weights & Biases: online where a key is set, offline otherwise, off with WANDB_MODE=disabled. Never asks for an account."""
+"""Weights & Biases: online where a key is set, offline otherwise, off with WANDB_MODE=disabled; asks for no account."""
 
 import netrc
 import os
+from pathlib import Path
+from urllib.parse import urlsplit
 
 
 def mode() -> str:
@@ -34,7 +36,10 @@ def finish(mode: str) -> None:
 def _has_key() -> bool:
     if os.environ.get("WANDB_API_KEY"):
         return True
+    host = urlsplit(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai").netloc
     try:
-        return netrc.netrc().authenticators("api.wandb.ai") is not None
-    except (OSError, netrc.NetrcParseError):
+        # A path of its own, as the client gives: netrc's default refuses a file that others may read.
+        file = netrc.netrc(os.environ.get("NETRC") or Path.home() / ".netrc")
+        return file.authenticators(host) is not None
+    except (OSError, ValueError, netrc.NetrcParseError):
         return False

@@ -3,21 +3,20 @@
 A run of lines that lead with A, B, C ... is an echo or a review of the options, and only those of its lines that give a
 verdict (`C. Aspirin - correct`) state something. Where a letter and the text behind it disagree, the letter counts. Two
 options at once (`B or C`) state none, and take back what was stated before. An answer without any statement that names
-one option only, and is not cut off, states that one. What a statement of a letter is, letters.py says; of a text, texts.py.
+one option only, and is not cut off, states that one. What a statement is, letters.py and texts.py say.
 """
 
 import re
 
 from stages.common.graders import letters, texts
-from stages.common.graders.reading import plain
 
-FINISHED = re.compile(r"[.!?)\"':]$")
+FINISHED = re.compile(r"[.!)\"':]$")
 BRIEF = 8  # words of an answer that may end without a full stop
 
 
 def stated(text: str, options: dict[str, str]) -> str | None:
-    """The letter of the option that `text` states, or None."""
-    text = letters.without_lists(plain(text), options)
+    """The letter of the option that a plain text states, or None."""
+    text = letters.without_lists(text, options)
     found = letters.statements(text, options)
     found += texts.statements(text, options, taken=[one.at for one in found])
     if found:

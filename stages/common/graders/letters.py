@@ -1,83 +1,101 @@
 """Statements of an option's letter.
 
-A letter is stated after a cue (`the answer is C`, `Answer: C`, `\\boxed{C}`, `I choose C`), after a turn (`no, wait, C.`),
-by being called right (`C is correct`), or at the head of a line (`C) Aspirin`). It is not where it is an article (`A
-patient`), an initial (`E. coli`), part of a name (`vitamin C`, `C-reactive`, `B cells`), ruled out, asked about, supposed
-(`if ..., the answer would be B`), or no option.
+A letter is stated after a cue (`the answer is C`, `Answer: C`, `\\boxed{C}`, `I choose C`), after a turn (`wait, C`),
+by being called right (`C is correct`), at the head of a line (`C) Aspirin`), or as a last sentence of its own. It is
+not where it is an article (`A patient`), an initial (`E. coli`), part of a name (`vitamin C`, `C-reactive`, `B cells`),
+ruled out, asked about, supposed (`if ..., the answer would be B`), or no option.
 """
 
 import re
+from collections import deque
+from itertools import pairwise
 
 from stages.common.graders import texts
 from stages.common.graders.texts import Statement
 
+BEHIND, AHEAD, LAST = 110, 120, 300  # characters around a letter, and letters from the end, that are looked at
+NEXT_LINE = 8  # characters at most between the end of a line and the letter that leads the next
+LETTER = re.compile(r"[A-Za-z](?<!\w.)(?<!\w['-].)(?![\w'-]*\w)")
 KINDS_OF = (
     r"vitamins?|hepatitis|types?|groups?|stage|class|grade|factor|influenza|protein|streptococcus|strep|phase|child|"
     r"part|figure|table|step|zone|complex|apolipoprotein|immunoglobulin|ig|region|level|box|point|patients?|drug"
 )
 NAMED = re.compile(rf"\b(?:{KINDS_OF})[\s-]\(?$", re.I)
+NOUN = re.compile(r"\s(?:cells?|lymphocytes?|antigens?|virus|fibers?|waves?|streptococc|symptoms|vitamins?)", re.I)
+INITIAL = re.compile(r"\.\s?(?!(?:the|because|this|it|since)\b)[a-z]")
 FILL = (
-    r"(?:(?:therefore|thus|then|likely|probably|most|definitely|clearly|indeed|actually|still|now|in fact|option|number|"
-    r"choice|letter|answer|boxed|the)\b[\s:,]*+|[(:'-]\s?){0,8}+"
+    r"(?:(?:therefore|thus|then|likely|probably|most|definitely|clearly|indeed|actually|still|now|in fact|option|"
+    r"number|choice|letter|answer|boxed|the)\b[\s:,]*|[(:'-]\s?){0,8}"
 )
-LETTER = r"(?P<letter>[A-Za-z])(?![\w'-]*\w)"
 CUE = re.compile(
-    rf"(?:(?<![a-z])(?:ans(?:wer)?|option|choice|conclusion|solution|remains|boxed)\b\.?[^.\n?!;]{{0,80}}?(?:\b(?:is|are|be)\b|[:=→]|\s[–—-]\s)|"
-    rf"答案[是:]|\b(?:ans\.?|(?:answer|choose|pick|select|go with|going with|leaves|leaving|leans? towards?|opt for)\b))\s?{FILL}{LETTER}",
+    r"(?:(?<![a-z])(?:ans(?:wer)?|option|choice|conclusion|solution|remains|boxed)\b\.?[^.\n?!;]{0,80}?"
+    r"(?:\b(?:is|are|be)\b|[:=→]|\s[–—-]\s)|答案[是:]|\b(?:ans\.?|"
+    r"(?:answer|choose|pick|select|go with|going with|leaves|leaving|leans? towards?|opt for)\b))"
+    rf"\s?{FILL}$",
     re.I,
 )
 TURN = re.compile(
-    r"\b(?i:so|hence|thus|therefore|but|actually|wait|definitely|rather|it's|it is|it must be|that is|no),?\s"
-    r"(?:it's |it is )?(?:option |choice )?\(?(?P<letter>[A-Z])\)?(?=\s?(?:[.,;!)\n]|$))"
+    r"\b(?:so|hence|thus|therefore|but|actually|wait|definitely|rather|it's|it is|it must be|that is|no),?\s"
+    r"(?:it's |it is )?(?:option |choice )?\(?$",
+    re.I,
+)
+SUBJECT = re.compile(
+    r"(?:^|[.?!;\n,:(]\s?|"
+    r"\b(?:option|choice|letter|answer|that|so|thus|therefore|hence|and|or|while|whereas|but|only)\s)\(?$",
+    re.I,
 )
 RIGHT = re.compile(
-    r"\b(?:is|was|seems|looks|remains|must be|would be|has to be)\s(?:clearly |therefore |indeed |most likely |likely |"
-    r"probably |definitely |thus )?(?:the )?(?:correct|right|best|better|answer|what i would|most (?:likely|appropriate))\b",
+    r"\)?[.:]?(?:\s(?!(?-i:[A-Z])\b)|[^\s.?!;\n]){0,80}?\s(?:is|was|seems|looks|remains|must be|would be|has to be)\s"
+    r"(?:clearly |therefore |indeed |most likely |likely |probably |definitely |thus )?(?:the )?"
+    r"(?:correct|right|best|better|answer|what i would|most (?:likely|appropriate))\b",
     re.I,
 )
-LAST = re.compile(r"(?:^|(?<!\b[A-Z])[.!?\n] ?)\(?(?P<letter>[A-Z])\)?[.!]?$")
-CLAUSE = re.compile(r"(?<!\b[A-Z])\.\s|[?!;\n]")
-SUBJECT = re.compile(
-    r"(?:^|[,:(]|\b(?:option|choice|letter|answer|that|so|thus|therefore|hence|and|or|while|whereas|but|only))\s?\(?"
-    r"(?P<letter>[A-Z])\b(?=\s(?:is|was|seems|looks|remains|must|would|has)\b|\s?[).:,(/]|\s(?:and|or)\b|\s?$)",
-    re.I,
+NOT = re.compile(r"\bnot\b", re.I)
+ALONE = re.compile(r"(?:^|(?<!\b[A-Z])[.!?\n] ?)\(?$")
+CALLED_WRONG = re.compile(r"[^.\n;]{0,12}\b(?:wrong|incorrect)\b", re.I)
+JOINED = re.compile(
+    r"\)?(?:,? \(?[A-Z]\)?){0,6},?\s?(?:\bor\b|\band\b|[/&])\s?(?:option |choice )?\(?([A-Z])\b(?!['-]| is\b)"
+)
+JOINED_BEFORE = re.compile(r"\b([A-Z])\)?,?\s(?:and|or)\s(?:option |choice )?\(?$")
+ENDS = re.compile(r"\)?\s?(?:[.,;!)\n]|$)")
+GOES_ON = re.compile(
+    r"\)?\s?(?:$|[.,;:!)\n—–-]|"
+    r"(?:because|since|as|is|and|given|which|for|due|based|in|with|though|over|rather|but|not)\b)"
 )
 LINE = re.compile(
     r"^[ >•·+-]{0,6}(?:(?:final )?(?:answer|option|choice) )?\(?(?P<letter>[A-Za-z])"
     r"(?:(?P<mark> ?[).:]+| [—–-])(?P<rest>.*)| ?)$",
     re.M | re.I,
 )
+ANOTHER = re.compile(r"(?:^|\s)\(?[A-Z][.):](?:\s|$)")
 VERDICT = re.compile(r"[—–:(→-]\s?(?:this is )?(?:the )?(?:correct|right|best|true)\b", re.I)
-JOINED = re.compile(r"^\)?(?:,? \(?[A-Z]\)?){0,6},?\s?(?:\bor\b|\band\b|[/&])\s?(?:option |choice )?\(?([A-Z])\b(?!['-]| is\b)")
-GOES_ON = re.compile(
-    r"^\)?\s?(?:$|[.,;:!)\n—–-]|(?:because|since|as|is|and|given|which|for|due|based|in|with|though|over|rather|but|not)\b)"
-)
-NOUN = re.compile(r"^\s(?:cells?|lymphocytes?|antigens?|virus|fibers?|waves?|streptococc|symptoms|vitamins?)", re.I)
-CALLED_WRONG = re.compile(r"^[^.\n;]{0,12}\b(?:wrong|incorrect)\b", re.I)
-INITIAL = re.compile(r"^\.\s?(?!(?:the|because|this|it|since)\b)[a-z]")
-ENDS = re.compile(r"^\s?(?:[.,;!)\n]|$)")
 
 
 def statements(text: str, options: dict[str, str]) -> list[Statement]:
     """Every statement of a letter in a plain text, in no order."""
     found = [Statement(at, letter) for at, _, letter in _heads(text, options)]
-    for pattern in (CUE, TURN, LAST):
-        for match in pattern.finditer(text):
-            found += _stated(text, match, options)
-    for match in RIGHT.finditer(text):
-        found += _called_right(text, match.start(), options)
+    for match in deque(LETTER.finditer(text), maxlen=LAST):
+        upper, after = match[0].upper(), text[match.end() : match.end() + AHEAD]
+        if upper in options and (match[0] == upper or ENDS.match(after)):
+            before = text[max(0, match.start() - BEHIND) : match.start()]
+            found += [Statement(match.start(), one) for one in _stated(match[0], before, after, options)]
     return found
 
 
 def without_lists(text: str, options: dict[str, str]) -> str:
     """The text, its runs of lines A, B, C ... blanked where they give no verdict."""
     heads = _heads(text, options)
-    for index, (at, end, letter) in enumerate(heads):
-        around = [heads[index - 1][2] if index else "", letter, heads[index + 1][2] if index + 1 < len(heads) else ""]
-        listed = any(one and two and ord(two) - ord(one) == 1 for one, two in zip(around, around[1:], strict=False))
-        if listed and not VERDICT.search(text[at:end]):
+    for index, (at, end, _) in enumerate(heads):
+        around = heads[max(0, index - 1) : index + 2]
+        if any(_follows(one, two) for one, two in pairwise(around)) and not VERDICT.search(text[at:end]):
             text = text[:at] + " " * (end - at) + text[end:]
     return text
+
+
+def _follows(one: tuple[int, int, str], two: tuple[int, int, str]) -> bool:
+    """Whether a line's letter is the next after another's, or a later one on the next line."""
+    step = ord(two[2]) - ord(one[2])
+    return step == 1 or (step > 1 and two[0] - one[1] < NEXT_LINE)
 
 
 def bracketed(text: str, options: dict[str, str]) -> set[str]:
@@ -91,37 +109,36 @@ def _heads(text: str, options: dict[str, str]) -> list[tuple[int, int, str]]:
     for match in LINE.finditer(text):
         letter, rest = match["letter"].upper(), (match["rest"] or "").strip()
         mark = (match["mark"] or "").strip()
-        if letter not in options or re.match(r"\(?[A-Z][.):]", rest) or (match["letter"].islower() and rest):
+        if letter not in options or ANOTHER.search(rest) or (match["letter"].islower() and rest):
             continue
-        if not rest or not mark.startswith(".") or rest[0].isupper() or texts.starts_with(rest, options[letter]):
+        if not rest or not mark.startswith(".") or rest[0].isupper() or texts.starts_with_any(rest, options):
             found.append((match.start("letter"), match.end(), letter))
     return found
 
 
-def _stated(text: str, match: re.Match[str], options: dict[str, str]) -> list[Statement]:
-    letter, at, end = match["letter"], match.start("letter"), match.end("letter")
-    upper, after = letter.upper(), text[end : end + 120]
-    if upper not in options or NAMED.search(text[max(0, at - 20) : at]) or NOUN.match(after) or CALLED_WRONG.match(after):
+def _cued(letter: str, before: str, after: str) -> bool:
+    """Whether what stands before a letter, or behind it, makes it a statement."""
+    if CUE.search(before):
+        return True
+    if letter.islower():
+        return False
+    if (ENDS.match(after) and TURN.search(before)) or (after in ("", ".", "!", ")", ").") and ALONE.search(before)):
+        return True
+    right = RIGHT.match(after) if SUBJECT.search(before) else None
+    return right is not None and not NOT.search(right[0])
+
+
+def _stated(letter: str, before: str, after: str, options: dict[str, str]) -> list[str | None]:
+    """What a letter between two pieces of text states: nothing, itself, or None for two letters at once."""
+    if not _cued(letter, before, after) or NAMED.search(before) or NOUN.match(after) or CALLED_WRONG.match(after):
         return []
-    if texts.asked(after) or texts.supposed(text, at) or texts.starts_longer(text[at : at + 200], options):
+    if texts.asked(after) or texts.supposed(before) or texts.starts_longer(letter + after, options):
         return []
-    joined = JOINED.match(after)
+    joined = JOINED.match(after) or JOINED_BEFORE.search(before)
     if joined and joined[1] in options:
-        return [Statement(at, None)]
-    if not texts.starts_with(after.lstrip(" ).:—–-"), options[upper]):
+        return [None]
+    if not texts.starts_with_any(after.lstrip(" ).:—–-"), options):
         article = (letter.islower() and not ENDS.match(after)) or (letter == "A" and not GOES_ON.match(after))
         if article or INITIAL.match(after):
             return []
-    return [Statement(at, upper)]
-
-
-def _called_right(text: str, end: int, options: dict[str, str]) -> list[Statement]:
-    clause = CLAUSE.split(text[max(0, end - 90) : end])[-1]
-    start = end - len(clause)
-    subjects = [match for match in SUBJECT.finditer(clause) if match["letter"] in options]
-    subjects = [match for match in subjects if not re.search(r"\b(?:not|than|unlike)\W*$", clause[: match.start("letter")])]
-    if not subjects or texts.asked(text[end : end + 60]) or texts.supposed(text, end):
-        return []
-    last = subjects[-1]
-    two = len(subjects) > 1 and re.fullmatch(r"[\s,()]*(?:and|or)[\s,()]*", clause[subjects[-2].end() : last.start("letter")])
-    return [Statement(start + last.start("letter"), None if two else last["letter"])]
+    return [letter.upper()]

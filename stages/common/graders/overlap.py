@@ -1,29 +1,19 @@
-"""ROUGE-L: the longest common subsequence of two texts' words, as an F1.
+"""ROUGE-L: the longest common subsequence of two texts' words, as an F1 (Lin 2004, ROUGE: a package for summaries).
 
-The words are rouge-score's (without its stemmer); its own table of the subsequence takes 100 times as long as this one,
-which keeps a row in the bits of an integer (Hyyrö 2004, Bit-parallel LCS-length computation revisited).
+The numbers are those of rouge-score 0.1.2 without its stemmer: the same words (runs of a-z and 0-9 in lower case), but
+the subsequence by rapidfuzz, in C++: rouge-score's table in Python takes some 50 ms for two texts of 500 words.
 """
 
-from rouge_score.tokenize import tokenize
+import re
+
+from rapidfuzz.distance import LCSseq
+
+WORD = re.compile(r"[a-z0-9]+")
 
 
 def rouge_l(text: str, reference: str) -> float:
-    """ROUGE-L F1 between 0 and 1, the same number as rouge-score's `rougeL` without stemming."""
-    one, other = tokenize(text, None), tokenize(reference, None)
+    """ROUGE-L F1, between 0 and 1."""
+    one, other = WORD.findall(text.lower()), WORD.findall(reference.lower())
     if not one or not other:
         return 0.0
-    return 2 * subsequence(one, other) / (len(one) + len(other))
-
-
-def subsequence(one: list[str], other: list[str]) -> int:
-    """The length of the longest common subsequence."""
-    short, long = sorted((one, other), key=len)
-    places: dict[str, int] = {}
-    for index, word in enumerate(short):
-        places[word] = places.get(word, 0) | 1 << index
-    mask = (1 << len(short)) - 1
-    row = mask
-    for word in long:
-        hit = row & places.get(word, 0)
-        row = ((row + hit) | (row - hit)) & mask
-    return len(short) - row.bit_count()
+    return 2 * LCSseq.similarity(one, other) / (len(one) + len(other))

@@ -1,21 +1,23 @@
 """Statements of an option's text.
 
-A sentence states an option's text when it is that text, or concludes with it (`the most likely diagnosis is ...`, `... is
-therefore the right choice`). Ruled out, asked about, supposed or merely listed it is not stated. Short texts (yes, no,
-maybe, numbers) stand everywhere, and count only as a clause of their own or straight after a cue.
+A sentence states an option's text when it is that text, or concludes with it (`the most likely diagnosis is ...`, `...
+is therefore the right choice`). Ruled out, asked about, supposed or merely listed it is not stated. Short texts (yes,
+no, maybe, numbers) stand everywhere, and count only as a clause of their own or straight after a cue.
 """
 
 import re
+from itertools import pairwise
 from typing import NamedTuple
 
 from stages.common.graders.reading import SUPPOSES
 
-WORD = re.compile(r"\w+")
-SENTENCE_END = re.compile(r"\n|[.!?;](?=\s|$)")
+WORD = re.compile(r"\w+|[<>=≤≥↑↓]")
+SENTENCE_END = re.compile(r"\n|(?<!\b[A-Z])[.!?;](?=\s|$)")
 SHORT = {"yes", "no", "maybe", "true", "false", "both", "none"}
 CONCLUDES = re.compile(
-    r"\b(?:most (?:likely|appropriate|probable|consistent)|best|correct|right (?:answer|choice)|answer|diagnosis|next step|"
-    r"treatment of choice|therefore|thus|hence|conclu\w+|choose|choice|pick|select|recommend\w*|final|would give|go with)\b",
+    r"\b(?:most (?:likely|appropriate|probable|consistent)|best|correct|right (?:answer|choice)|answer|diagnosis|"
+    r"next step|treatment of choice|therefore|thus|hence|conclu\w+|choose|choice|pick|select|recommend\w*|final|"
+    r"would give|go with)\b",
     re.I,
 )
 RULED_OUT_BEFORE = re.compile(
@@ -24,15 +26,16 @@ RULED_OUT_BEFORE = re.compile(
     re.I,
 )
 RULED_OUT_AFTER = re.compile(
-    r"^\W?(?:\w+\s){0,2}?(?:is|are|was|would be|has|have|seems?|can|does|do|should)?\s?(?:also |very |clearly |be )?"
+    r"^\s?(?:\w+\s){0,2}?(?:is|are|was|would be|has|have|seems?|can|does|do|should)?\s?(?:also |very |clearly |be )?"
     r"(?:not|n't|cannot|no|unlikely|less likely|incorrect|wrong|contraindicated|ruled out|excluded|eliminated|avoided|"
     r"tempting|unsafe|dangerous)\b",
     re.I,
 )
 HEDGE = re.compile(r"^\W*(?:or|and|/)\W+(?:\w+\W+)?$", re.I)
-STRAIGHT = re.compile(r"(?:\b(?:answer|say|is|be|conclusion|boxed)\b|[:=])[\s:('-]*(?:the |a |an )?$", re.I)
+STRAIGHT = re.compile(r"(?:\b(?:answer|says?|is|be|conclusion|boxed)\b|[:=])[\s:('-]*(?:the |a |an )?$", re.I)
 CLAUSE_START = re.compile(r"(?:^|[.!?;:,\n(—–-])[\s(]*(?:\(?[A-Z][.):]\s?)?$")
-CLAUSE_END = re.compile(r"^\s?(?:$|[.,;:!)\n—–-]|because\b|since\b|as\b)")
+CLAUSE_END = re.compile(r"^\s?(?:$|[.,;:!)\n—–]|-\s|(?:because|since|as|it|this|there|they)\b)")
+ALONE = re.compile(r"\n?%?\.?(?:\n.*)?", re.S)
 QUESTION = re.compile(r"^[^.\n!]{0,40}\?")
 
 
@@ -81,28 +84,32 @@ def standing(text: str, options: dict[str, str]) -> list[Mention]:
 
 def mentions(text: str, options: dict[str, str]) -> list[Mention]:
     """Where options' texts stand, the longest one at each place."""
-    known: dict[str, list[tuple[list[str], str]]] = {}
+    owners: dict[tuple[str, ...], set[str]] = {}
     for letter, option in options.items():
         for words in _names(option):
-            known.setdefault(words[0], []).append((words, letter))
-    for entries in known.values():
-        entries.sort(key=lambda entry: -len(entry[0]))
+            owners.setdefault(tuple(words), set()).add(letter)
+    known: dict[str, list[tuple[str, ...]]] = {}
+    for words in sorted((words for words, letters in owners.items() if len(letters) == 1), key=len, reverse=True):
+        known.setdefault(words[0], []).append(words)
+    folded = text.casefold()
+    if not any(first in folded for first in known):
+        return []
     tokens = [(match[0].casefold(), match.start(), match.end()) for match in WORD.finditer(text)]
     found, free = [], 0
     for index, (token, start, _) in enumerate(tokens):
-        for words, letter in known.get(token, ()) if index >= free else ():
-            if [one[0] for one in tokens[index : index + len(words)]] == words:
+        for words in known.get(token, ()) if index >= free else ():
+            if tuple(one[0] for one in tokens[index : index + len(words)]) == words:
                 free = index + len(words)
                 short = len(words) == 1 and (token in SHORT or len(token) < 3 or token.isdigit())
-                found.append(Mention(start, tokens[free - 1][2], letter, short))
+                found.append(Mention(start, tokens[free - 1][2], next(iter(owners[words])), short))
                 break
     return found
 
 
-def starts_with(text: str, option: str) -> bool:
+def starts_with_any(text: str, options: dict[str, str]) -> bool:
     """Whether `text` starts with an option's text; its first four words are enough."""
-    words = _words(option)[:4]
-    return bool(words) and _words(text[:200])[: len(words)] == words
+    known, words = [_words(option)[:4] for option in options.values()], _words(text[:200])
+    return any(one and words[: len(one)] == one for one in known)
 
 
 def starts_longer(text: str, options: dict[str, str]) -> bool:
@@ -116,9 +123,9 @@ def asked(after: str) -> bool:
     return bool(QUESTION.match(after))
 
 
-def supposed(text: str, at: int) -> bool:
-    """Whether the sentence up to `at` supposes (`if ..., it would be`, `some would say`)."""
-    return bool(SUPPOSES.search(re.split(r"\.\s|\n", text[max(0, at - 200) : at])[-1]))
+def supposed(before: str) -> bool:
+    """Whether the sentence at the end of `before` supposes (`if ..., it would be`, `some would say`)."""
+    return bool(SUPPOSES.search(re.split(r"\.\s|\n", before)[-1]))
 
 
 def _words(text: str) -> list[str]:
@@ -141,14 +148,15 @@ def _stated(text: str, start: int, end: int, here: list[Mention]) -> list[Statem
         others = {one.letter for one in here if one.short and _near(text, one, clauses[-1])}
         found.append(Statement(clauses[-1].start, None if len(others) > 1 else clauses[-1].letter))
     full = [one for one in here if not one.short]
-    if not full or sentence.rstrip().endswith("?") or supposed(text, end - 1):
+    letters = {one.letter for one in full}
+    if len(letters) not in (1, 2) or sentence.rstrip().endswith("?") or supposed(text[max(0, end - 200) : end - 1]):
         return found
     cue = CONCLUDES.search(sentence)
     if cue or len(_words(sentence)) <= len(_words(text[full[0].start : full[0].end])) + 1:
         later = [one for one in full if cue and one.start >= start + cue.end()]
         first = (later or full)[0]
-        joined = any(HEDGE.match(text[one.end : two.start]) for one, two in zip(full, full[1:], strict=False))
-        found.append(Statement(first.start, None if joined and len({one.letter for one in full}) > 1 else first.letter))
+        joined = any(HEDGE.match(text[one.end : two.start]) for one, two in pairwise(full))
+        found.append(Statement(first.start, None if joined and len(letters) > 1 else first.letter))
     return found
 
 
@@ -162,5 +170,5 @@ def _clause(text: str, one: Mention) -> bool:
     """Whether a short text is a clause of its own; a number must stand straight after a cue."""
     before, after = text[max(0, one.start - 40) : one.start], text[one.end : one.end + 20]
     if text[one.start : one.end].isdigit():
-        return bool(STRAIGHT.search(before))
+        return bool(STRAIGHT.search(before) or ALONE.fullmatch(before[-1:] + after[:3]))
     return bool((STRAIGHT.search(before) or CLAUSE_START.search(before)) and CLAUSE_END.match(after))

@@ -22,7 +22,9 @@ def folder(package: PackageModel) -> Path:
             f"model.package.sha256: {path} has {digest}, params.yaml says {package.sha256}: "
             "install the pinned version (make install), or change the param"
         )
-    return folders.cached([digest, package.eos_token, package.pad_token], lambda target: _convert(path, package, target))
+    return folders.cached(
+        [digest, package.eos_token, package.pad_token], lambda target: _convert(path, package, target)
+    )
 
 
 def gguf_path(package: PackageModel) -> Path:

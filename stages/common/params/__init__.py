@@ -1,8 +1,10 @@
 """Read params.yaml and check it as a whole, before any heavy import. YAML 1.2, as DVC reads it (5e-05 is a number)."""
 
 import difflib
+import json
+import reprlib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
@@ -12,6 +14,8 @@ from stages.common.errors import UserError
 from stages.common.params.schema import Params
 
 PATH = Path("params.yaml")
+SHORT = reprlib.Repr()
+SHORT.maxlevel, SHORT.maxlist, SHORT.maxdict, SHORT.maxstring, SHORT.maxother = 2, 3, 3, 60, 60
 
 
 def load(path: Path = PATH) -> Params:
@@ -25,16 +29,22 @@ def load(path: Path = PATH) -> Params:
 def read(path: Path) -> Any:
     """Parse a YAML file. Raises UserError where it cannot be read or parsed, or a key is given twice."""
     try:
-        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        return parse(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:
         raise UserError(f"{path}: not found: run from the root of the repository") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+
+
+def parse(text: str, name: str) -> Any:
+    """Parse YAML 1.2; `name` says in messages where it is from."""
+    try:
+        return YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise UserError(f"{path}{line}: not valid YAML: {error.problem}: correct that line") from None
+        raise UserError(f"{name}{line}: not valid YAML: {_one_line(error.problem)}: correct that line") from None
     except (YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{name}: not valid YAML: {_one_line(error)}") from None
 
 
 def check(values: Any, name: str = str(PATH)) -> Params:
@@ -48,29 +58,62 @@ def check(values: Any, name: str = str(PATH)) -> Params:
 
 def _line(problem: dict[str, Any]) -> str:
     """One problem that pydantic found, as `key: value: remedy`."""
-    location = [part for part in problem["loc"] if part not in ("hub", "files") or problem["loc"][0] == "dataset"]
-    if problem["loc"][:1] == ("model",):
-        location = list(problem["loc"])
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".") or "the file"
+    place, known = _place(problem["loc"])
+    given, message = _shown(problem["input"]), problem["msg"].removeprefix("Input ").replace("should", "must")
     match problem["type"]:
         case "missing":
-            return f"{key}: missing: add it (presets/cpu.yaml and the committed params.yaml show a value)"
-        case "extra_forbidden":
-            close = difflib.get_close_matches(str(location[-1]), _siblings(location), n=1)
-            return f"{key}: unknown key: " + (f"did you mean {close[0]}?" if close else "remove it")
+            given, message = "missing", "add it (presets/cpu.yaml and the committed params.yaml show a value)"
+        case "union_tag_not_found":
+            place, given, message = [*place, "source"], "missing", "add it: it says where the rows come from"
+        case "union_tag_invalid":
+            place, given = [*place, "source"], _shown(problem["ctx"]["tag"])
+            message = f"must be one of {problem['ctx']['expected_tags']}"
+        case "extra_forbidden" | "invalid_key":
+            place = [*place[:-1], str(place[-1])]  # a key may be a number, but is no index
+            close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+            given, message = "unknown key", f"did you mean {close[0]}?" if close else "remove it"
+        case "model_type" | "model_attributes_type":
+            message = "must be a mapping, lines of `key: value`"
         case "value_error":
-            return f"{key}: {problem['ctx']['error']}"
-    given = repr(problem["input"])
-    message = problem["msg"].removeprefix("Input ").replace("should", "must")
-    return f"{key}: {given if len(given) <= 60 else given[:57] + '...'}: {message}"
+            given = None if isinstance(problem["input"], dict) else given
+            message = str(problem["ctx"]["error"])
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
+    return ": ".join(part for part in (key, given, message) if part)
 
 
-def _siblings(location: list[str | int]) -> list[str]:
-    """The keys that the schema knows where `location` stands."""
-    model: type[BaseModel] = Params
-    for part in location[:-1]:
-        field = model.model_fields.get(str(part))
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
-            return []
-        model = field.annotation
-    return list(model.model_fields)
+def _place(location: tuple[str | int, ...]) -> tuple[list[str | int], list[str]]:
+    """Where in the file a problem is, and the keys that the schema knows beside the last one.
+
+    Where a section is one of several kinds, pydantic's path also names the kind that was chosen: no key of the file.
+    """
+    kinds, place, known = [Params], [], []
+    for part in location:
+        if isinstance(part, int):
+            place.append(part)
+        elif len(kinds) > 1:
+            kinds = [kind for kind in kinds if part in get_args(kind.model_fields["source"].annotation)]
+        else:
+            place.append(part if part.isprintable() else repr(part))
+            known = list(kinds[0].model_fields) if kinds else []
+            kinds = _kinds(kinds[0].model_fields[part].annotation) if part in known else []
+    return place, known
+
+
+def _kinds(annotation: Any) -> list[type[BaseModel]]:
+    """The sections that an annotation allows, inside lists and unions too."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [kind for part in get_args(annotation) for kind in _kinds(part)]
+
+
+def _shown(value: Any) -> str:
+    """A value as in the file, short and on one line."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, int) and value.bit_length() > 200:
+        return "a huge number"
+    return SHORT.repr(value)
+
+
+def _one_line(text: Any) -> str:
+    return " ".join(str(text).split())[:200]

@@ -6,9 +6,7 @@ dvc exp run $(python -m stages.common.params flags gpu-8b)
 """
 
 import argparse
-import io
 import json
-import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,26 +21,46 @@ PRESETS = Path("presets")
 
 
 def use(name: str) -> str:
-    """Merge presets/NAME.yaml into params.yaml, keeping its comments; nothing is written where the result is not valid."""
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 4096
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    preset = read_preset(name)
-    params.read(params.PATH)
-    document = yaml.load(params.PATH.read_text(encoding="utf-8"))
-    changed = [key for key, value in leaves(preset) if _set(document, key, value)]
-    text = io.StringIO()
-    yaml.dump(document, text)
-    params.check(YAML(typ="safe", pure=True).load(text.getvalue()), f"params.yaml with preset {name}")
+    """Put the values of presets/NAME.yaml into params.yaml, written as the preset writes them.
+
+    No other character changes, so that comments stay and `use cpu` gives the committed file again.
+    """
+    before = dict(leaves(params.load().model_dump()))
+    wanted = merged(name)
+    params.check(wanted, f"{params.PATH} with preset {name}")
+    changed = [key for key, value in leaves(read_preset(name)) if before[key] != value]
+    preset = _text(PRESETS / f"{name}.yaml")
+    values = {key: preset[start:end] for key, start, end in places(preset)}
+    text = _text(params.PATH)
+    for key, start, end in reversed(list(places(text))):
+        if key in changed:
+            text = text[:start] + values[key] + text[end:]
+    if params.parse(text, f"{params.PATH} with preset {name}") != wanted:
+        raise UserError(
+            f"{params.PATH}: anchors or lists over several lines are in the way of preset {name}: edit by hand"
+        )
     if changed:
-        records.write_text(params.PATH, text.getvalue())
-    return f"params.yaml: preset {name}: " + (f"{len(changed)} values changed: {', '.join(changed)}" if changed else "no change")
+        records.write_text(params.PATH, text)
+    return f"{params.PATH}: preset {name}: {', '.join(changed) or 'no change'}"
+
+
+def merged(name: str) -> dict[str, Any]:
+    """The values of params.yaml with a preset merged in, as plain data."""
+    return _merge(params.read(params.PATH), read_preset(name))
 
 
 def flags(name: str) -> str:
-    """The preset as `-S key=value` flags."""
-    return " ".join(f"-S {shlex.quote(f'{key}={json.dumps(value)}')}" for key, value in leaves(read_preset(name)))
+    """The preset as `-S key=value` flags, as the shell passes them on from `$(...)`: split at blanks, quotes kept.
+
+    Raises UserError where a value would not arrive as it is.
+    """
+    words = []
+    for key, value in leaves(read_preset(name)):
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        if any(letter in text for letter in "\\$*?") or len(text.split()) != 1:
+            raise UserError(f"preset {name}: {key}: {text[:60]}: cannot be a flag: merge the preset with `use` instead")
+        words.append(f"-S {key}={text}")
+    return " ".join(words)
 
 
 def read_preset(name: str) -> dict[str, Any]:
@@ -51,7 +69,10 @@ def read_preset(name: str) -> dict[str, Any]:
     names = sorted(one.stem for one in PRESETS.glob("*.yaml"))
     if name not in names:
         raise UserError(f"preset {name}: there is none: choose one of {', '.join(names)}")
-    return params.read(path)
+    values = params.read(path)
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: must be a mapping, lines of `key: value`")
+    return values
 
 
 def leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -63,14 +84,27 @@ def leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield f"{prefix}{key}", value
 
 
-def _set(document: Any, key: str, value: Any) -> bool:
-    *sections, last = key.split(".")
-    for section in sections:
-        document = document.setdefault(section, {})
-    if last in document and document[last] == value:
-        return False
-    document[last] = value
-    return True
+def places(text: str) -> Iterator[tuple[str, int, int]]:
+    """The dotted keys of a YAML text, and where the value of each starts and ends."""
+
+    def walk(node: Any, prefix: str) -> Iterator[tuple[str, int, int]]:
+        for key, value in node.value:
+            if value.id == "mapping":
+                yield from walk(value, f"{prefix}{key.value}.")
+            else:
+                yield f"{prefix}{key.value}", value.start_mark.index, value.end_mark.index
+
+    yield from walk(YAML(typ="safe", pure=True).compose(text), "")
+
+
+def _merge(old: Any, new: Any) -> Any:
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return new
+    return old | {key: _merge(old.get(key), value) for key, value in new.items()}
+
+
+def _text(path: Path) -> str:
+    return path.read_bytes().decode("utf-8")  # as it is: read_text would turn \r\n into \n
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -6,110 +6,10 @@ Names of peft, trl and transformers arguments are their own.
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
-Text = Annotated[str, StringConstraints(min_length=1, pattern=r"\S")]
-Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-SetName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$")]
-FileName = Annotated[str, StringConstraints(pattern=r"^(?!/)(?!.*(^|/)\.\.(/|$)).+\.(json|jsonl|csv|parquet)$")]
-Count = Annotated[int, Field(ge=1, le=10_000_000)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-
-
-class Section(BaseModel):
-    """A section of params.yaml: every key required, no other key allowed, no type converted."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, regex_engine="python-re", protected_namespaces=()
-    )
-
-
-class RowColumns(Section):
-    """The names that a file gives to the columns of a row; null for a column that it does not have."""
-
-    question: Text
-    reasoning: Text
-    response: Text
-    answer: Text | None
-
-
-class Builtin(Section):
-    """Clinical scores made by rule."""
-
-    seed: Seed
-
-
-class HubDataset(Section):
-    """A dataset of the Hugging Face Hub, pinned to a commit."""
-
-    path: Text
-    name: Text | None
-    split: Text
-    revision: Commit
-
-
-class FilesDataset(Section):
-    """Local files in data/input."""
-
-    data_files: Annotated[list[FileName], Field(min_length=1)]
-    columns: RowColumns
-
-
-class Dataset(Section):
-    """Where the rows come from, how many, and which are held out."""
-
-    source: Literal["builtin", "hub", "files"]
-    train_rows: Count
-    eval_rows: Count
-    eval_share: Annotated[float, Field(gt=0, lt=1)]
-    max_dropped_share: Share
-    builtin: Builtin
-    hub: HubDataset
-    files: FilesDataset
-
-
-class QuestionColumns(Section):
-    """The names that an evaluation set gives to its columns; null for a column that it does not have."""
-
-    question: Text
-    answer: Text
-    options: Text | None
-    context: Text | None
-
-
-class EvaluationSet(Section):
-    """What every further evaluation set has, wherever it comes from."""
-
-    name: SetName
-    kind: Literal["choice", "number", "open"]
-    rows: Count
-    columns: QuestionColumns
-    options: Annotated[list[Text], Field(min_length=2, max_length=26)] | None
-
-    @model_validator(mode="after")
-    def _choices_have_options(self) -> "EvaluationSet":
-        if (self.kind == "choice") != ((self.options is None) != (self.columns.options is None)):
-            raise ValueError(
-                "a set of kind choice needs either `columns.options` or a fixed list of `options`, the other null; "
-                "other kinds need both null"
-            )
-        return self
-
-
-class HubEvaluationSet(EvaluationSet):
-    """An evaluation set of the Hugging Face Hub."""
-
-    source: Literal["hub"]
-    hub: HubDataset
-
-
-class FilesEvaluationSet(EvaluationSet):
-    """An evaluation set in files of data/input."""
-
-    source: Literal["files"]
-    data_files: Annotated[list[FileName], Field(min_length=1)]
+from stages.common.params.data import Dataset, FilesEvaluationSet, HubEvaluationSet
+from stages.common.params.sections import Commit, Count, Section, Seed, Sha256, Share, Template, Text
 
 
 class PackageModel(Section):
@@ -156,13 +56,7 @@ class Prompt(Section):
     style: Literal["plain", "chat"]
     max_length: Annotated[int, Field(ge=16, le=131072)]
     overlong: Literal["drop", "truncate"]
-    template: Annotated[str, StringConstraints(pattern=r"^[\s\S]*\{question\}[\s\S]*$")]
-
-    @model_validator(mode="after")
-    def _one_question(self) -> "Prompt":
-        if self.template.count("{question}") != 1:
-            raise ValueError("`template` must hold {question} exactly once")
-        return self
+    template: Template
 
 
 class Lora(Section):
@@ -239,5 +133,7 @@ class Params(Section):
         if taken:
             raise ValueError(f"evaluation_sets: the names {sorted(taken)} are given twice or reserved: rename them")
         if self.model.backend == "unsloth" and self.model.dtype == "float32":
-            raise ValueError("model.dtype: unsloth computes in bfloat16 or float16: choose one, or backend transformers")
+            raise ValueError(
+                "model.dtype: unsloth computes in bfloat16 or float16: choose one, or backend transformers"
+            )
         return self

@@ -27,24 +27,32 @@ def rows(data_files: list[str], columns: list[str]) -> Iterator[Row]:
                     raise UserError(f"{path}: a row is {type(row).__name__}, not an object with named columns")
                 seen.update(row)
                 yield row
-        except UnicodeDecodeError as error:
-            raise UserError(f"{path}: not UTF-8 at byte {error.start}: convert it (iconv -t UTF-8)") from None
         except OSError as error:
-            raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+            raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
         missing = [column for column in columns if column not in seen]
         if missing and seen:
             raise UserError(f"{path}: no column {', '.join(missing)}: it has {', '.join(sorted(map(str, seen)))}")
 
 
-def _jsonl(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8-sig") as file:
+def _lines(path: Path) -> Iterator[str]:
+    """The lines of a text file as they are, less a byte order mark."""
+    with path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            if line.strip():
-                yield _parse(line, f"{path}, line {number}")
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError:
+                raise UserError(f"{path}, line {number}: not UTF-8: convert the file (iconv -t UTF-8)") from None
+            yield text
+
+
+def _jsonl(path: Path) -> Iterator[Row]:
+    for number, line in enumerate(_lines(path), 1):
+        if line.strip():
+            yield _parse(line, f"{path}, line {number}")
 
 
 def _json(path: Path) -> Iterator[Row]:
-    value = _parse(path.read_text(encoding="utf-8-sig"), str(path))
+    value = _parse("".join(_lines(path)), str(path))
     if not isinstance(value, list):
         raise UserError(f"{path}: holds {type(value).__name__}, not a list of rows: one object a line is .jsonl")
     yield from value
@@ -52,11 +60,17 @@ def _json(path: Path) -> Iterator[Row]:
 
 def _csv(path: Path) -> Iterator[Row]:
     csv.field_size_limit(2**30)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        try:
-            yield from csv.DictReader(file)
-        except csv.Error as error:
-            raise UserError(f"{path}: not valid CSV: {error}") from None
+    reader = csv.DictReader(_lines(path), strict=True)
+    try:
+        for row in reader:
+            if None in row:
+                raise UserError(
+                    f"{path}, line {reader.line_num}: more cells than columns: quote cells that hold a comma"
+                )
+            yield row
+    except csv.Error as error:
+        row = f"{path}, row from line {reader.line_num + 1}"
+        raise UserError(f"{row}: not valid CSV: {error}: correct its quotes") from None
 
 
 def _parquet(path: Path) -> Iterator[Row]:
@@ -66,15 +80,18 @@ def _parquet(path: Path) -> Iterator[Row]:
     try:
         for batch in pyarrow.parquet.ParquetFile(path).iter_batches(1000):
             yield from batch.to_pylist()
-    except pyarrow.ArrowException as error:
-        raise UserError(f"{path}: not valid Parquet: {' '.join(str(error).split())}") from None
+    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid Parquet: {' '.join(str(error).split())}: write it again") from None
 
 
 def _parse(text: str, where: str) -> Row | list[Row]:
     try:
-        return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+        value = json.loads(text)
+        if "\\ud" in text.lower():  # half of a surrogate pair is valid JSON, but no UTF-8 and no token
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{where}: no JSON ({' '.join(str(error).split())}): correct or remove it") from None
+    return value
 
 
 READERS: dict[str, Callable[[Path], Iterator[Row]]] = {

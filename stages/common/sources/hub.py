@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from stages.common.errors import UserError
-from stages.common.params.schema import HubDataset
+from stages.common.params.data import HubDataset
 from stages.common.records import Row
 
 

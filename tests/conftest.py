@@ -1,0 +1,51 @@
+"""Shared fixtures: the params of a preset, and the tiny model that knows nothing."""
+
+import copy
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+os.environ.update(HF_HUB_OFFLINE="1", WANDB_MODE="disabled", TOKENIZERS_PARALLELISM="false")
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """The params of presets/tiny.yaml merged into the committed ones."""
+    from stages.common import params
+    from stages.common.params.__main__ import merged
+
+    return params.check(merged("tiny"))
+
+
+@pytest.fixture(scope="session")
+def committed():
+    """The committed values as plain data."""
+    from stages.common import params
+
+    return params.read(ROOT / "params.yaml")
+
+
+@pytest.fixture
+def values(committed):
+    """The committed values as plain data, for one test to change."""
+    return copy.deepcopy(committed)
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """An empty repository root with the committed params.yaml and presets, as the working directory."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    shutil.copytree(ROOT / "presets", tmp_path / "presets")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer(tiny):
+    """A byte tokenizer that adds a BOS token, as Llama's does."""
+    from stages.common import model
+
+    return model.tokenizer(tiny.model)

@@ -1,0 +1,102 @@
+"""dvc.yaml tells the truth about the code."""
+
+import re
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from stages.common.params.schema import Params
+from tests.conftest import ROOT
+from tests.imports import sections, transitive
+
+PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+STAGES = PIPELINE["stages"]
+ORDER = ["fetch_dataset", "format_prompts", "baseline_infer", "finetune_lora", "post_infer", "compare"]
+
+
+@pytest.fixture(autouse=True)
+def _root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def paths(entries):
+    return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries or []]
+
+
+def test_the_six_stages_come_in_order():
+    assert list(STAGES) == ORDER
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_a_stage_runs_its_own_module_and_nothing_else(name):
+    assert STAGES[name]["cmd"] == f"python -m stages.{name}"
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_deps_are_the_transitive_imports(name):
+    listed = {dep for dep in STAGES[name]["deps"] if dep.endswith(".py")}
+    imported = {path.as_posix() for path in transitive(Path(f"stages/{name}.py"))}
+    assert listed == imported
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_params_are_the_sections_that_the_code_reads(name):
+    assert set(STAGES[name]["params"]) == sections(Path(f"stages/{name}.py"), set(Params.model_fields))
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_every_project_file_that_the_script_names_is_declared(name):
+    source = Path(f"stages/{name}.py").read_text(encoding="utf-8")
+    helpers = "".join(path.read_text(encoding="utf-8") for path in transitive(Path(f"stages/{name}.py")))
+    named = set(re.findall(r'Path\("((?:data|models|metrics)/[^"]+)"\)', source + helpers)) - {"metrics/costs"}
+    stage = STAGES[name]
+    declared = {path for key in ("deps", "outs", "metrics", "plots") for path in paths(stage.get(key))}
+    assert named == {path for path in declared if not path.endswith(".py")}
+
+
+def test_a_stage_reads_only_what_an_earlier_one_wrote():
+    written = {"data/input"}
+    for name in ORDER:
+        read = {dep for dep in STAGES[name]["deps"] if not dep.endswith(".py")}
+        assert read <= written, name
+        written |= {path for key in ("outs", "metrics", "plots") for path in paths(STAGES[name].get(key))}
+
+
+def test_what_git_keeps_is_not_cached_and_the_rest_is_ignored_by_git():
+    ignored = (ROOT / "data/.gitignore").read_text().split() + (ROOT / "models/.gitignore").read_text().split()
+    for stage in STAGES.values():
+        for entry in [*stage.get("outs", []), *stage.get("metrics", []), *stage.get("plots", [])]:
+            if isinstance(entry, dict):
+                ((path, options),) = entry.items()
+                assert path.startswith("metrics/")
+                assert options == {"cache": False}
+            else:
+                assert "/" + entry.split("/")[1] in ignored
+
+
+def test_no_stage_script_edits_the_import_path_or_imports_another_stage():
+    for name in ORDER:
+        source = (ROOT / f"stages/{name}.py").read_text(encoding="utf-8")
+        assert "sys.path" not in source
+        assert not re.search(rf"stages\.({'|'.join(ORDER)})\b(?! *$)", source.split('"""', 2)[2])
+
+
+def test_no_param_has_a_name_that_the_run_cache_drops():
+    def keys(values):
+        for key, value in values.items():
+            yield key
+            if isinstance(value, dict):
+                yield from keys(value)
+
+    assert not {"size", "nfiles"} & set(keys(YAML(typ="safe").load((ROOT / "params.yaml").read_text("utf-8"))))
+
+
+def test_costs_of_every_stage_are_top_level_metrics():
+    assert PIPELINE["metrics"] == [f"metrics/costs/{name}.json" for name in ORDER]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "stages").rglob("*.py")), ids=lambda path: path.name)
+def test_files_stay_short(path):
+    limit = 150 if path.parent.name == "stages" else 200
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= limit

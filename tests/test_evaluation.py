@@ -1,0 +1,254 @@
+"""Evaluation sets of every shape become questions that can be asked and graded; what cannot is dropped and counted."""
+
+import json
+from string import ascii_uppercase
+
+import pytest
+
+from stages import fetch_dataset
+from stages.common import evaluation, params, records
+from stages.common.dataset import Cleaner
+from stages.common.errors import UserError
+from stages.common.evaluation import letter_of, options_of
+
+ABC = {"A": "Aspirin", "B": "Iron", "C": "Rest"}
+MANY = [f"Text {index}" for index in range(27)]
+
+
+@pytest.fixture
+def ask(values, tmp_path, monkeypatch):
+    """Make records of rows in data/input by an evaluation set with given settings; returns them and the cleaner."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/input").mkdir(parents=True)
+
+    def ask(raw, columns=(), **changes):
+        (tmp_path / "data/input/set.jsonl").write_text("".join(map(records.line, raw)), encoding="utf-8")
+        one = {"name": "mine", "source": "files", "kind": "choice", "rows": 100, "options": None}
+        one |= {"data_files": ["set.jsonl"], **changes}
+        one["columns"] = {"question": "q", "answer": "a", "options": None, "context": None, **dict(columns)}
+        cleaner = Cleaner()
+        (wanted,) = params.check({**values, "evaluation_sets": [one]}).evaluation_sets
+        return list(evaluation.rows(wanted, cleaner)), cleaner
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ABC,
+        {"a": "Aspirin", " b ": " Iron ", "C": "Rest"},
+        {"C": "Rest", "B": "Iron", "A": "Aspirin"},
+        {**ABC, "D": None},  # how a table with a column a letter says that a row has no D
+        ["Aspirin", "Iron", "Rest"],
+        [" Aspirin", "Iron\n", "Rest"],
+        "A. Aspirin\nB. Iron\nC. Rest",
+        "A) Aspirin\nB) Iron\nC) Rest\n",
+        "(A) Aspirin\r\n\r\n  (B)  Iron \r\n(C) Rest",
+        "A: Aspirin\nB: Iron\nC: Rest",
+        "B. Iron\nC. Rest\nA. Aspirin",
+    ],
+    ids=repr,
+)
+def test_options_of_every_shape_are_the_same_mapping(given):
+    assert options_of(given) == ABC
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        5,
+        "",
+        "Aspirin, Iron, Rest",
+        "A. Aspirin\nIron\nC. Rest",
+        "A. Aspirin\nA. Iron",
+        "A. Aspirin",
+        "A. Aspirin B. Iron C. Rest",
+        "A. \nB. Iron",
+        {},
+        [],
+        ["Aspirin"],
+        ["Aspirin", ""],
+        ["Aspirin", 5],
+        ["Aspirin", None],
+        MANY,
+        {"A": "Aspirin"},
+        {"A": "Aspirin", "B": ""},
+        {"A": "Aspirin", "B": 5},
+        {"A": "Aspirin", "a": "Iron"},
+        {"AB": "Aspirin", "C": "Iron"},
+        {"": "Aspirin", "C": "Iron"},
+        {"1": "Aspirin", "2": "Iron"},
+        {"É": "Aspirin", "A": "Iron"},
+    ],
+    ids=lambda given: repr(given)[:40],
+)
+def test_what_is_no_set_of_options_is_none(given):
+    assert options_of(given) == {}
+
+
+def test_there_may_be_as_many_options_as_letters():
+    assert options_of(MANY[:26]) == dict(zip(ascii_uppercase, MANY, strict=False))
+
+
+@pytest.mark.parametrize(
+    ("answer", "letter"),
+    [
+        ("C", "C"),
+        ("c", "C"),
+        ("C. Rest", "C"),
+        ("C) rest", "C"),
+        ("(C) Rest", "C"),
+        ("C: Rest ", "C"),
+        ("Rest", "C"),
+        ("REST", "C"),
+        ("D", None),
+        ("C. Iron", None),
+        ("D. Rest", None),
+        ("Water", None),
+        ("A and B", None),
+        ("AB", None),
+        ("", None),
+    ],
+)
+def test_an_answer_names_a_letter_or_nothing(answer, letter):
+    assert letter_of(answer, ABC) == letter
+
+
+def test_a_text_that_two_options_share_names_neither():
+    assert letter_of("Same", {"A": "Same", "B": "same", "C": "Other"}) is None
+    assert letter_of("A", {"A": "Same", "B": "same", "C": "Other"}) == "A"
+
+
+def test_a_text_that_starts_like_a_letter_is_a_text():
+    assert letter_of("E. coli", {"A": "S. aureus", "B": "E. coli", "E": "None"}) == "B"
+
+
+def test_nothing_can_be_named_without_options():
+    assert letter_of("A", {}) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "answer"),
+    [(ABC, "C"), ("A. Aspirin\nB. Iron\nC. Rest", "C. Rest"), (["Aspirin", "Iron", "Rest"], "Rest")],
+)
+def test_a_choice_has_its_options_and_the_letter_of_the_answer(options, answer, ask):
+    (row,), cleaner = ask([{"q": "Which?", "a": answer, "o": options}], {"options": "o"})
+    content = {"question": "Which?", "answer": "C", "options": ABC}
+    assert row == {"id": records.fingerprint(content), "set": "mine", "kind": "choice", **content}
+    assert not cleaner.dropped
+
+
+def test_fixed_options_are_those_of_every_row(ask):
+    rows = [{"q": f"Does it, {answer}?", "a": answer} for answer in ("yes", "Maybe", "B")]
+    kept, _ = ask(rows, options=["yes", "no", "maybe"])
+    assert [row["answer"] for row in kept] == ["A", "C", "B"]
+    assert all(row["options"] == {"A": "yes", "B": "no", "C": "maybe"} for row in kept)
+
+
+def test_the_context_comes_before_the_question(ask):
+    (row,), _ = ask([{"q": "Does it?", "a": "yes", "c": " The abstract. "}], {"context": "c"}, options=["yes", "no"])
+    assert row["question"] == "The abstract.\n\nDoes it?"
+    assert "context" not in row
+
+
+def test_one_question_about_two_contexts_is_two_questions(ask):
+    rows = [{"q": "What is the score?", "a": str(index), "c": f"Case {index}"} for index in (1, 2, 2)]
+    kept, cleaner = ask(rows, {"context": "c"}, kind="number")
+    assert [row["answer"] for row in kept] == ["1", "2"]
+    assert cleaner.dropped == {"duplicate question": 1}
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"q": "Else?", "a": "D", "o": ABC}, "answer is no option"),
+        ({"q": "Else?", "a": "A", "o": "Aspirin, Iron"}, "answer is no option"),
+        ({"q": "Else?", "a": "A"}, "answer is no option"),
+        ({"q": "Else?", "a": "A", "o": None}, "answer is no option"),
+        ({"q": "Else?", "o": ABC}, "no answer"),
+        ({"q": "Else?", "a": ["A"], "o": ABC}, "mistyped answer"),
+        ({"q": " ", "a": "A", "o": ABC}, "empty question"),
+        ({"q": "which ?", "a": "A", "o": ABC}, "duplicate question"),
+    ],
+)
+def test_a_choice_that_cannot_be_asked_or_graded_is_dropped_with_its_reason(row, reason, ask):
+    kept, cleaner = ask([{"q": "Which?", "a": "A", "o": ABC}, row], {"options": "o"})
+    assert [one["question"] for one in kept] == ["Which?"]
+    assert cleaner.dropped == {reason: 1}
+
+
+@pytest.mark.parametrize("answer", ["3", " -2.5 ", "+1", "1,234", "12,345,678.9", "1e-05", 3, -0.00001, 10**15])
+def test_a_number_can_be_the_answer_of_a_number_question(answer, ask):
+    (row,), _ = ask([{"q": "How many?", "a": answer}], kind="number")
+    assert float(row["answer"].replace(",", "")) == float(str(answer).replace(",", ""))
+
+
+@pytest.mark.parametrize("answer", ["many", "3 mg", "2-3", "1,23", "3/5", "nan", "inf", "(2, 3)", "0x10", "."])
+def test_a_number_question_without_a_number_is_dropped_before_it_breaks_the_grading(answer, ask):
+    kept, cleaner = ask([{"q": "How many?", "a": answer}], kind="number")
+    assert kept == []
+    assert cleaner.dropped == {"answer is no number": 1}
+
+
+def test_an_open_question_keeps_its_answer_as_it_is(ask):
+    (row,), _ = ask([{"q": "Why?", "a": " Because. "}], kind="open")
+    assert (row["answer"], row["kind"]) == ("Because.", "open")
+    assert "options" not in row
+
+
+def test_at_most_the_wanted_rows_are_kept_and_dropped_ones_do_not_count(ask):
+    rows = [{"q": f"Number {index}?", "a": "D" if index % 2 else "A", "o": ABC} for index in range(20)]
+    kept, cleaner = ask(rows, {"options": "o"}, rows=5)
+    assert [row["question"] for row in kept] == [f"Number {index}?" for index in (0, 2, 4, 6, 8)]
+    assert cleaner.dropped == {"answer is no option": 4}
+
+
+def test_a_set_of_the_hub_is_read_through_its_own_entry(values, monkeypatch):
+    rows = [{"q": "Which?", "a": "B", "o": ABC}]
+    seen = []
+    monkeypatch.setattr("stages.common.sources.hub.rows", lambda one: seen.append(one.path) or iter(rows))
+    source = {"path": "some/where", "name": None, "split": "test", "revision": "0" * 40}
+    one = {"name": "theirs", "source": "hub", "kind": "choice", "rows": 5, "options": None, "hub": source}
+    one["columns"] = {"question": "q", "answer": "a", "options": "o", "context": None}
+    (wanted,) = params.check({**values, "evaluation_sets": [one]}).evaluation_sets
+    (row,) = evaluation.rows(wanted, Cleaner())
+    assert (row["set"], row["answer"], seen) == ("theirs", "B", ["some/where"])
+
+
+def sets(values, **changes):
+    one = {"name": "mine", "source": "files", "kind": "choice", "rows": 9, "options": None, "data_files": ["set.jsonl"]}
+    one["columns"] = {"question": "q", "answer": "a", "options": "o", "context": None}
+    values["dataset"] |= {"train_rows": 20, "eval_rows": 5}
+    return params.check({**values, "evaluation_sets": [{**one, **changes}]})
+
+
+def test_the_stage_asks_held_out_rows_and_then_each_set(ask, values):
+    ask([{"q": f"Number {index}?", "a": "B", "o": ABC} for index in range(10)], {"options": "o"})
+    fetch_dataset.main(sets(values))
+    assert [row["set"] for row in records.read(fetch_dataset.EVAL)] == ["heldout"] * 5 + ["mine"] * 9
+    assert {row["set"] for row in records.read(fetch_dataset.TRAIN)} == {"train"}
+    metrics = json.loads(fetch_dataset.METRICS.read_text())
+    assert metrics["kept"] == {"train": 20, "heldout": 5, "mine": 9}
+    assert metrics["dropped"]["mine"] == {}
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"options": "choices"}, "no column choices: it has a, o, q"),
+        ({"context": "abstract"}, "no column abstract: it has a, o, q"),
+        ({"answer": "q"}, "evaluation set mine: no usable row among 10 (answer is no option 10)"),
+    ],
+)
+def test_a_set_that_does_not_fit_its_columns_stops_before_anything_is_written(columns, said, ask, values, tmp_path):
+    ask([{"q": f"Number {index}?", "a": "B", "o": ABC} for index in range(10)], {"options": "o"})
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError) as caught:
+        fetch_dataset.main(
+            sets(values, columns={"question": "q", "answer": "a", "options": "o", "context": None, **columns})
+        )
+    assert said in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    assert sorted(tmp_path.rglob("*")) == before

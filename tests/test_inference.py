@@ -1,0 +1,103 @@
+"""Answers are greedy, in order, the same in a batch as alone, and the same for both arms but for the adapter."""
+
+import ast
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from stages import baseline_infer, post_infer
+from stages.common import adapter, inference, model, records
+from stages.common.errors import UserError
+from tests.conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def base(tiny):
+    return model.for_answers(tiny.model, None, 1.0)
+
+
+@pytest.fixture(scope="module")
+def prompts(tiny_tokenizer):
+    texts = ["Short.", "A somewhat longer question about fever?", "x" * 150, "Two\nlines", "é" * 40, "Last one: urea 9.2"]
+    return tiny_tokenizer(texts).input_ids
+
+
+@pytest.fixture
+def workspace(tiny, tiny_tokenizer, prompts, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [{"id": str(index), "set": "heldout", "prompt_ids": ids} for index, ids in enumerate(prompts)]
+    records.write(inference.PROMPTS, rows)
+    tuned = model.for_training(tiny.model, tiny.lora, 1, False)
+    with torch.no_grad():
+        for name, weight in tuned.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.5)
+    adapter.save(tuned, post_infer.ADAPTER)
+    return tmp_path
+
+
+def answers(base, tokenizer, prompts, generation):
+    found = {}
+    for batch, ids in inference.generate(base, tokenizer, prompts, generation):
+        found.update(zip(batch, ids, strict=True))
+    return [found[index] for index in range(len(prompts))]
+
+
+def test_a_batch_answers_as_singles_do(base, tiny, tiny_tokenizer, prompts):
+    long = tiny.generation.model_copy(update={"max_new_tokens": 24})
+    together = answers(base, tiny_tokenizer, prompts, long.model_copy(update={"batch_size": len(prompts)}))
+    alone = answers(base, tiny_tokenizer, prompts, long.model_copy(update={"batch_size": 1}))
+    assert together == alone
+    assert len({tuple(ids) for ids in alone}) == len(prompts), "the answers differ, so the test can fail"
+
+
+def test_an_answer_ends_with_its_first_stop_token(tiny_tokenizer, base, tiny, prompts):
+    (ids,) = answers(base, tiny_tokenizer, prompts[:1], tiny.generation)
+    other = copy.deepcopy(tiny_tokenizer)
+    other.eos_token = other.convert_ids_to_tokens(ids[3])
+    (cut,) = answers(base, other, prompts[:1], tiny.generation)
+    assert cut == ids[: ids.index(ids[3]) + 1]
+
+
+def test_rows_are_written_in_the_order_of_the_prompts(workspace, tiny):
+    baseline_infer.main(tiny)
+    rows = list(records.read(baseline_infer.ANSWERS))
+    assert [row["id"] for row in rows] == [str(index) for index in range(6)]
+    assert {key for row in rows for key in row} == {"id", "set", "text", "tokens", "finish_reason"}
+
+
+def test_an_adapter_scaled_to_nothing_changes_no_byte(workspace, tiny):
+    baseline_infer.main(tiny)
+    post_infer.main(tiny.model_copy(update={"adapter": tiny.adapter.model_copy(update={"scale": 0.0})}))
+    assert post_infer.ANSWERS.read_bytes() == baseline_infer.ANSWERS.read_bytes()
+    post_infer.main(tiny)
+    assert post_infer.ANSWERS.read_bytes() != baseline_infer.ANSWERS.read_bytes()
+
+
+def test_the_two_stages_differ_in_the_adapter_alone():
+    def calls(name):
+        tree = ast.parse((ROOT / f"stages/{name}.py").read_text(encoding="utf-8"))
+        return [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+
+    (before,) = [call for call in calls("baseline_infer") if ast.unparse(call.func) == "inference.answer"]
+    (after,) = [call for call in calls("post_infer") if ast.unparse(call.func) == "inference.answer"]
+    assert [ast.unparse(one) for one in before.args] == [ast.unparse(one) for one in after.args]
+    assert not before.keywords
+    assert {one.arg for one in after.keywords} == {"adapter", "scale"}
+
+
+def test_a_prompt_too_long_for_the_model_is_one_clear_line(workspace, tiny):
+    endless = tiny.generation.model_copy(update={"max_new_tokens": 130_000})
+    with pytest.raises(UserError, match=r"generation\.max_new_tokens: 130000 .* lower it"):
+        baseline_infer.main(tiny.model_copy(update={"generation": endless}))
+
+
+def test_an_adapter_is_safetensors_and_a_sorted_config_alone(workspace):
+    names = sorted(path.name for path in Path("models/adapter").iterdir())
+    assert names == ["adapter_config.json", "adapter_model.safetensors"]
+    config = json.loads(Path("models/adapter/adapter_config.json").read_text())
+    assert config["target_modules"] == sorted(config["target_modules"])
+    assert str(workspace) not in json.dumps(config)

@@ -1,0 +1,103 @@
+"""On the token ids: one BOS, the stop token inside the loss, the reasoning kept, the prompt outside, no row in control."""
+
+import copy
+
+import pytest
+from tokenizers import processors
+
+from stages.common.prompts import Formatter, fit
+
+ROW = {"id": "1", "set": "train", "question": "Which?", "reasoning": "First {this}.", "response": "That."}
+R1 = (
+    "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}<|im_start|>{{ m.content }}"
+    "{% else %}{{ m.content.split('</think>')[-1] }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|im_end|><think>\n{% endif %}"
+)
+
+
+@pytest.fixture(params=["plain", "chat"])
+def formatter(request, tiny, tiny_tokenizer):
+    return Formatter(tiny_tokenizer, tiny.prompt.model_copy(update={"style": request.param}))
+
+
+def test_exactly_one_bos_and_it_is_first(formatter, tiny_tokenizer):
+    (row,) = formatter.examples([ROW])
+    ids = row["prompt_ids"] + row["completion_ids"]
+    assert ids.count(tiny_tokenizer.bos_token_id) == 1
+    assert ids[0] == tiny_tokenizer.bos_token_id
+
+
+def test_no_bos_where_the_tokenizer_adds_none(tiny, tiny_tokenizer):
+    bare = copy.deepcopy(tiny_tokenizer)
+    bare._tokenizer.post_processor = processors.ByteLevel()
+    (row,) = Formatter(bare, tiny.prompt).examples([ROW])
+    assert tiny_tokenizer.bos_token_id not in row["prompt_ids"]
+
+
+def test_the_stop_token_ends_the_completion_once(formatter, tiny_tokenizer):
+    (row,) = formatter.examples([ROW])
+    assert row["completion_ids"][-1] == tiny_tokenizer.eos_token_id
+    assert row["completion_ids"].count(tiny_tokenizer.eos_token_id) == 1
+
+
+def test_the_completion_holds_thinking_then_response(formatter, tiny_tokenizer):
+    (row,) = formatter.examples([ROW])
+    assert tiny_tokenizer.decode(row["completion_ids"][:-1]) == "<think>\nFirst {this}.\n</think>\nThat."
+
+
+def test_ids_decode_to_the_text_that_people_read(formatter, tiny_tokenizer):
+    (row,) = formatter.examples([ROW])
+    assert tiny_tokenizer.decode(row["prompt_ids"]).removeprefix("<s>") == row["prompt"].removeprefix("<s>")
+
+
+def test_a_chat_template_that_opens_the_thinking_is_not_opened_twice(tiny, tiny_tokenizer):
+    r1 = copy.deepcopy(tiny_tokenizer)
+    r1.chat_template = R1
+    (row,) = Formatter(r1, tiny.prompt.model_copy(update={"style": "chat"})).examples([ROW])
+    assert (row["prompt"] + row["completion"]).count("<think>") == 1
+    assert "First {this}." in row["completion"]
+
+
+@pytest.mark.parametrize(
+    "text", ["<|im_end|>", "<s>", "<|im_start|>assistant\nhi", "{question}", "{0} %s $x", "</think>"]
+)
+def test_a_row_cannot_end_its_own_prompt_or_forge_a_turn(formatter, tiny_tokenizer, text):
+    control = {tiny_tokenizer.convert_tokens_to_ids(token) for token in ("<|im_end|>", "<|im_start|>", "<s>")}
+    calm, hostile = formatter.examples([ROW, {**ROW, "question": text, "reasoning": text}])
+    assert [i for i in hostile["prompt_ids"] if i in control] == [i for i in calm["prompt_ids"] if i in control]
+    assert [i for i in hostile["completion_ids"] if i in control] == [tiny_tokenizer.eos_token_id]
+    assert text in tiny_tokenizer.decode(hostile["prompt_ids"])
+
+
+def test_a_row_does_not_depend_on_its_neighbours(formatter):
+    other = {**ROW, "question": "Something else entirely?"}
+    assert formatter.examples([ROW, other])[0] == formatter.examples([ROW])[0]
+
+
+def test_options_are_asked_as_lettered_lines(formatter):
+    (row,) = formatter.examples([{**ROW, "options": {"B": "two", "A": "one"}}])
+    assert "Which?\nA. one\nB. two" in row["prompt"]
+
+
+def test_rows_without_reasoning_are_asked_and_not_taught(formatter):
+    (row,) = formatter.examples([{"id": "2", "set": "medqa", "question": "Which?"}])
+    assert "completion_ids" not in row
+
+
+@pytest.mark.parametrize(("overlong", "fate"), [("drop", "dropped"), ("truncate", "truncated")])
+def test_nothing_is_cut_silently(tiny, tiny_tokenizer, overlong, fate):
+    (row,) = Formatter(tiny_tokenizer, tiny.prompt).examples([ROW])
+    length = len(row["prompt_ids"]) + len(row["completion_ids"])
+    exact = tiny.prompt.model_copy(update={"max_length": length, "overlong": overlong})
+    assert fit(row, exact) == (row, "whole")
+    short = exact.model_copy(update={"max_length": length - 1})
+    cut, what = fit(row, short)
+    assert what == fate
+    if fate == "truncated":
+        assert cut["completion_ids"] == row["completion_ids"][:-1]
+
+
+def test_a_prompt_that_fills_the_length_is_dropped_not_truncated_to_nothing(tiny, tiny_tokenizer):
+    (row,) = Formatter(tiny_tokenizer, tiny.prompt).examples([ROW])
+    short = tiny.prompt.model_copy(update={"max_length": len(row["prompt_ids"]), "overlong": "truncate"})
+    assert fit(row, short)[1] == "dropped"

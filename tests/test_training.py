@@ -1,0 +1,103 @@
+"""The loss counts the completions alone, and is the number that TRL's own path would give."""
+
+import json
+
+import pytest
+import torch
+
+from stages import finetune_lora
+from stages.common import model, records
+from stages.common.prompts import Formatter
+from stages.common.trainer import CompletionTrainer
+
+ROWS = [
+    {"id": str(n), "set": "train", "question": f"Question {n}?", "reasoning": "why " * n, "response": f"Answer {n}."}
+    for n in range(1, 9)
+]
+
+
+@pytest.fixture
+def workspace(tiny, tiny_tokenizer, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    examples = Formatter(tiny_tokenizer, tiny.prompt).examples(ROWS)
+    records.write(finetune_lora.TRAIN, examples)
+    records.write(finetune_lora.EVAL, examples[:2])
+    return tmp_path
+
+
+@pytest.fixture
+def trainer(workspace, tiny, tiny_tokenizer):
+    from datasets import Dataset
+
+    return CompletionTrainer(
+        model=model.for_training(tiny.model, tiny.lora, 0, False),
+        args=finetune_lora.config(tiny, []),
+        train_dataset=Dataset.from_list(finetune_lora.examples(finetune_lora.TRAIN)),
+        processing_class=tiny_tokenizer,
+    )
+
+
+def test_labels_cover_the_completion_and_its_stop_token_and_no_prompt(trainer, tiny_tokenizer):
+    batch = trainer.data_collator([trainer.train_dataset[0], trainer.train_dataset[7]])
+    for index, row in ((0, ROWS[0]), (1, ROWS[7])):
+        counted = batch["labels"][index][batch["labels"][index] != -100].tolist()
+        assert tiny_tokenizer.decode(counted) == (
+            f"<think>\n{row['reasoning']}\n</think>\n{row['response']}<|im_end|>"
+        )
+
+
+def test_the_loss_is_the_mean_over_completion_tokens(trainer):
+    batch = trainer.data_collator([trainer.train_dataset[index] for index in (0, 3, 7)])
+    logits = trainer.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    expected = torch.nn.functional.cross_entropy(
+        logits[:, :-1].flatten(0, 1), batch["labels"][:, 1:].flatten(), ignore_index=-100
+    )
+    assert trainer.compute_loss(trainer.model, dict(batch)).item() == pytest.approx(expected.item(), rel=1e-5)
+    halved = trainer.compute_loss(trainer.model, dict(batch), num_items_in_batch=2 * (batch["labels"] != -100).sum())
+    assert halved.item() == pytest.approx(expected.item() / 2, rel=1e-2)
+
+
+def test_the_prompt_tokens_get_no_gradient_of_their_own(trainer):
+    batch = trainer.data_collator([trainer.train_dataset[2]])
+    changed = {key: value.clone() for key, value in batch.items()}
+    first = (batch["labels"][0] != -100).nonzero()[0].item()
+    changed["labels"][0, first:] = -100
+    changed["labels"][0, first] = batch["labels"][0, first]
+    one = trainer.compute_loss(trainer.model, dict(changed)).item()
+    logits = trainer.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    assert one == pytest.approx(-logits[0, first - 1].log_softmax(-1)[batch["labels"][0, first]].item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("strategy", ["no", "epoch"])
+def test_a_run_writes_adapter_metrics_and_curve(workspace, tiny, strategy):
+    training = tiny.training.model_copy(update={"eval_strategy": strategy, "per_device_train_batch_size": 4})
+    summary = finetune_lora.main(tiny.model_copy(update={"training": training}))
+    metrics = json.loads(finetune_lora.METRICS.read_text())
+    assert metrics["steps"] == 2
+    assert metrics["rows"] == 8
+    assert (metrics["eval_loss"] is None) == (strategy == "no")
+    assert 0 < metrics["trainable_parameters"] < metrics["total_parameters"]
+    lines = finetune_lora.LOSS.read_text().splitlines()
+    assert lines[0] == "step,epoch,loss,eval_loss,learning_rate,grad_norm"
+    assert len([line for line in lines[1:] if line.split(",")[2]]) == 2
+    assert "W&B disabled" in summary
+    assert not list(workspace.rglob("*.bin"))
+    assert not list(workspace.rglob("*.pt"))
+
+
+def test_training_learns_and_repeats_to_the_byte(workspace, tiny):
+    training = tiny.training.model_copy(update={"num_train_epochs": 20, "learning_rate": 1e-2})
+    params = tiny.model_copy(update={"training": training})
+    finetune_lora.main(params)
+    first = {path.name: path.read_bytes() for path in finetune_lora.ADAPTER.iterdir()}
+    losses = [float(line.split(",")[2]) for line in finetune_lora.LOSS.read_text().splitlines()[1:]]
+    assert losses[-1] < losses[0] - 0.1
+    finetune_lora.main(params)
+    assert {path.name: path.read_bytes() for path in finetune_lora.ADAPTER.iterdir()} == first
+
+
+def test_another_seed_gives_another_adapter(workspace, tiny):
+    finetune_lora.main(tiny)
+    weights = (finetune_lora.ADAPTER / "adapter_model.safetensors").read_bytes()
+    finetune_lora.main(tiny.model_copy(update={"training": tiny.training.model_copy(update={"seed": 7})}))
+    assert (finetune_lora.ADAPTER / "adapter_model.safetensors").read_bytes() != weights
