@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint install preset clean
+.PHONY: help repro test lint install install-gpu preset clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ preset: install ## merge presets/NAME.yaml into params.yaml: make preset NAME=gp
 	@python -m stages.common.params use $(or $(NAME),$(error NAME is missing: make preset NAME=cpu))
 
 install: $(STAMP) ## the environment alone
+
+install-gpu: install ## what the unsloth backend and 4-bit weights need, on a machine with a CUDA GPU
+	$(VENV)/bin/python -m pip install --quiet -r requirements.txt -r requirements-gpu.txt -c constraints.txt
 
 $(STAMP): requirements.txt requirements-model.txt constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'

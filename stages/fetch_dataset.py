@@ -3,6 +3,7 @@
 usage: python -m stages.fetch_dataset
 """
 
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from tqdm import tqdm
 
 from stages.common import dataset, evaluation, records, stage
 from stages.common.errors import UserError
+from stages.common.leaks import Leaks
 from stages.common.params.schema import Params
 
 TRAIN = Path("data/raw/train.jsonl")
@@ -32,28 +34,50 @@ def main(params: Params) -> str:
     heldout: list[records.Row] = []
     total = params.dataset.train_rows + params.dataset.eval_rows
 
-    def train_rows() -> Iterator[records.Row]:
-        count = 0
+    def candidates() -> Iterator[records.Row]:
         for row in tqdm(dataset.split(params.dataset, cleaner), total=total, desc="rows", unit="row", mininterval=1):
             if row["set"] == "heldout":
                 heldout.append(row)
             else:
-                count += 1
                 yield row
         cleaner.check(f"dataset {params.dataset.source}", params.dataset.max_dropped_share)
-        if not count or not heldout:
-            empty = "held-out" if count else "train"
-            raise UserError(f"dataset: no {empty} row: give it more rows, or change dataset.eval_share")
+        if not heldout:
+            raise UserError("dataset: no held-out row: give it more rows, or change dataset.eval_share")
 
-    train_count = records.write(TRAIN, train_rows())
-    asked = heldout + asked
+    # Twice through the training rows: whether one leaks is known only when every evaluation row is.
+    with tempfile.TemporaryDirectory() as folder:
+        unchecked = Path(folder) / TRAIN.name
+        count = records.write(unchecked, candidates())
+        asked = heldout + asked
+        leaked: Counter[tuple[str, str]] = Counter()
+        train_count = records.write(TRAIN, without_leaks(records.read(unchecked), count, Leaks(asked), leaked))
     records.write(EVAL, asked)
     dropped = {"dataset": dict(cleaner.dropped), **dropped}
+    leaks = {name: {reason: leaked[name, reason] for one, reason in leaked if one == name} for name, _ in leaked}
 
     kept = {"train": train_count, **Counter(row["set"] for row in asked)}
-    records.write_json(METRICS, {"source": params.dataset.source, "kept": kept, "dropped": dropped})
+    records.write_json(METRICS, {"source": params.dataset.source, "kept": kept, "dropped": dropped, "leaks": leaks})
     counts = ", ".join(f"{name} {count}" for name, count in kept.items())
-    return f"{counts}; dropped {sum(sum(reasons.values()) for reasons in dropped.values())}"
+    lost = sum(sum(reasons.values()) for reasons in dropped.values())
+    return f"{counts}; dropped {lost}, and {leaked.total()} training rows that overlap an evaluation row"
+
+
+def without_leaks(
+    rows: Iterator[records.Row], count: int, leaks: Leaks, leaked: Counter[tuple[str, str]]
+) -> Iterator[records.Row]:
+    """Rows that overlap no evaluation row; the others are counted in `leaked` by set and reason.
+
+    Raises UserError where none is left, or there is nothing to ask.
+    """
+    kept = 0
+    for row in tqdm(rows, total=count, desc="leaks", unit="row", mininterval=1):
+        if found := leaks.reason(row["question"]):
+            leaked[found] += 1
+        else:
+            kept += 1
+            yield row
+    if not kept:
+        raise UserError("dataset: no train row: give it more rows, or change dataset.eval_share")
 
 
 if __name__ == "__main__":

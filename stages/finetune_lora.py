@@ -58,7 +58,7 @@ def main(params: Params) -> str:
 
 
 def examples(path: Path) -> list[records.Row]:
-    """Prompts as the trainer takes them: token ids, and a mask of 1 on the completion. Rows without one are left out."""
+    """Prompts as the trainer takes them: token ids, and a mask of 1 on the completion; rows without one left out."""
     return [
         {
             "input_ids": row["prompt_ids"] + row["completion_ids"],

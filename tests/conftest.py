@@ -1,5 +1,6 @@
 """Shared fixtures: the params of a preset, and the tiny model that knows nothing."""
 
+import contextlib
 import copy
 import os
 import shutil
@@ -22,10 +23,11 @@ def tiny():
 
 @pytest.fixture(scope="session")
 def committed():
-    """The committed values as plain data."""
-    from stages.common import params
+    """The committed values as plain data, whatever preset is in use."""
+    from stages.common.params.__main__ import merged
 
-    return params.read(ROOT / "params.yaml")
+    with contextlib.chdir(ROOT):
+        return {**merged("cpu"), "evaluation_sets": []}
 
 
 @pytest.fixture
@@ -36,10 +38,13 @@ def values(committed):
 
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
-    """An empty repository root with the committed params.yaml and presets, as the working directory."""
+    """An empty repository root with params.yaml, its preset cpu, and the presets, as the working directory."""
+    from stages.common.params.__main__ import use
+
     shutil.copy(ROOT / "params.yaml", tmp_path)
     shutil.copytree(ROOT / "presets", tmp_path / "presets")
     monkeypatch.chdir(tmp_path)
+    use("cpu")
     return tmp_path
 
 

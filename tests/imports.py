@@ -3,6 +3,7 @@
 import ast
 from pathlib import Path
 
+TEMPLATES = (".j2", ".css", ".js")  # read by the modules beside them
 EXEMPT = ("stages/common/params/",)  # the schema: no value lives there, so its edits change no result
 
 
@@ -29,14 +30,15 @@ def transitive(path: Path) -> set[Path]:
         current = waiting.pop()
         seen.add(current)
         waiting |= modules(current) - seen
-    return {one for one in seen if not one.as_posix().startswith(EXEMPT)}
+    mine = {one for one in seen if not one.as_posix().startswith(EXEMPT)}
+    return mine | {file for one in mine for file in one.parent.iterdir() if file.suffix in TEMPLATES}
 
 
 def sections(path: Path, names: set[str]) -> set[str]:
     """The sections of params that a stage's code reads, as `params.NAME`."""
     used = set()
     for file in transitive(path):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in ast.walk(ast.parse("" if file.suffix in TEMPLATES else file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "params":
-                used.add(node.attr)
+                used |= names if node.attr == "model_dump" else {node.attr}
     return used & names

@@ -35,7 +35,7 @@ def test_a_stage_runs_its_own_module_and_nothing_else(name):
 
 @pytest.mark.parametrize("name", ORDER)
 def test_deps_are_the_transitive_imports(name):
-    listed = {dep for dep in STAGES[name]["deps"] if dep.endswith(".py")}
+    listed = {dep for dep in STAGES[name]["deps"] if dep.startswith("stages/")}
     imported = {path.as_posix() for path in transitive(Path(f"stages/{name}.py"))}
     assert listed == imported
 
@@ -48,17 +48,19 @@ def test_params_are_the_sections_that_the_code_reads(name):
 @pytest.mark.parametrize("name", ORDER)
 def test_every_project_file_that_the_script_names_is_declared(name):
     source = Path(f"stages/{name}.py").read_text(encoding="utf-8")
-    helpers = "".join(path.read_text(encoding="utf-8") for path in transitive(Path(f"stages/{name}.py")))
+    helpers = "".join(
+        path.read_text(encoding="utf-8") for path in transitive(Path(f"stages/{name}.py")) if path.suffix == ".py"
+    )
     named = set(re.findall(r'Path\("((?:data|models|metrics)/[^"]+)"\)', source + helpers)) - {"metrics/costs"}
     stage = STAGES[name]
     declared = {path for key in ("deps", "outs", "metrics", "plots") for path in paths(stage.get(key))}
-    assert named == {path for path in declared if not path.endswith(".py")}
+    assert named == {path for path in declared if not path.startswith("stages/")}
 
 
 def test_a_stage_reads_only_what_an_earlier_one_wrote():
     written = {"data/input"}
     for name in ORDER:
-        read = {dep for dep in STAGES[name]["deps"] if not dep.endswith(".py")}
+        read = {dep for dep in STAGES[name]["deps"] if not dep.startswith("stages/")}
         assert read <= written, name
         written |= {path for key in ("outs", "metrics", "plots") for path in paths(STAGES[name].get(key))}
 

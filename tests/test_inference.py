@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from stages import baseline_infer, post_infer
-from stages.common import adapter, inference, model, records
+from stages.common import adapter, inference, likelihood, model, records
 from stages.common.errors import UserError
 from tests.conftest import ROOT
 
@@ -21,7 +21,14 @@ def base(tiny):
 
 @pytest.fixture(scope="module")
 def prompts(tiny_tokenizer):
-    texts = ["Short.", "A somewhat longer question about fever?", "x" * 150, "Two\nlines", "é" * 40, "Last one: urea 9.2"]
+    texts = [
+        "Short.",
+        "A somewhat longer question about fever?",
+        "x" * 150,
+        "Two\nlines",
+        "é" * 40,
+        "Last one: urea 9.2",
+    ]
     return tiny_tokenizer(texts).input_ids
 
 
@@ -87,6 +94,16 @@ def test_the_two_stages_differ_in_the_adapter_alone():
     assert [ast.unparse(one) for one in before.args] == [ast.unparse(one) for one in after.args]
     assert not before.keywords
     assert {one.arg for one in after.keywords} == {"adapter", "scale"}
+
+
+def test_the_reference_loss_is_the_mean_over_the_completion_whatever_the_batch(base, prompts):
+    rows = [{"prompt_ids": ids, "completion_ids": ids[1:9]} for ids in prompts] + [{"prompt_ids": prompts[0]}]
+    *losses, nothing = likelihood.reference_losses(base, rows, batch_size=4)
+    assert nothing is None
+    for ids, loss in zip(prompts, losses, strict=True):
+        logits = base(torch.tensor([ids + ids[1:9]])).logits[0, len(ids) - 1 : -1]
+        expected = torch.nn.functional.cross_entropy(logits, torch.tensor(ids[1:9])).item()
+        assert loss == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_prompt_too_long_for_the_model_is_one_clear_line(workspace, tiny):

@@ -1,5 +1,6 @@
 """params.yaml is checked as a whole: each problem is one line with its key as in the file, the value and a remedy."""
 
+import contextlib
 import copy
 import json
 import os
@@ -16,7 +17,8 @@ from stages.common.errors import UserError
 from stages.common.params import __main__ as command
 from tests.conftest import ROOT
 
-TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
+with contextlib.chdir(ROOT):
+    TEXT, _ = command.edited("cpu")  # the committed text, whatever preset is in use
 VALUES = params.parse(TEXT, "params.yaml")
 LEAVES = dict(command.leaves(VALUES))
 PRESETS = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
@@ -35,6 +37,21 @@ FILES_SET = {key: value for key, value in HUB_SET.items() if key != "hub"} | {
     "source": "files",
     "data_files": ["questions.csv"],
 }
+
+
+def written(key, text):
+    """The committed text with another text for one value."""
+    ((start, end),) = [(start, end) for one, start, end in command.places(TEXT) if one == key]
+    return TEXT[:start] + text + TEXT[end:]
+
+
+def lined(line):
+    """The committed text with another line for lora.r."""
+    before, after = TEXT.split(f"\n  r: {LEAVES['lora.r']}\n")
+    return f"{before}\n{line}\n{after}"
+
+
+LINE = lined("HERE").split("HERE")[0].count("\n") + 1
 
 
 def problems(values):
@@ -77,7 +94,7 @@ def test_the_committed_params_are_valid():
 def test_dvc_reads_the_same_values():
     from dvc.utils.serialize import parse_yaml
 
-    text = TEXT.replace("learning_rate: 1.0e-3", "learning_rate: 5e-05")
+    text = written("training.learning_rate", "5e-05")
     assert parse_yaml(text, "params.yaml") == params.parse(text, "params.yaml")
     assert params.parse(text, "params.yaml")["training"]["learning_rate"] == 0.00005
 
@@ -90,10 +107,6 @@ def test_a_preset_makes_valid_params(name, workplace):
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_set_the_same_keys_so_that_switching_leaves_nothing_behind(name, workplace):
     assert set(dict(command.leaves(command.read_preset(name)))) == set(dict(command.leaves(command.read_preset("cpu"))))
-
-
-def test_the_committed_values_are_those_of_the_cpu_preset(workplace):
-    assert command.merged("cpu") == VALUES
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -128,21 +141,24 @@ def test_line_ends_of_windows_stay(workplace):
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    "text",
     [
-        ("  r: 16\n  lora_alpha: 32\n", "  r: &rank 16\n  lora_alpha: *rank\n"),
-        ("  r: 16\n", "  <<: {r: 16}\n"),
-        ("generation: # greedy, the same for both arms\n", "generation: &g\n"),
-        ("  r: 16\n", "  r: !!int 16\n"),
-        ("  r: 16\n", "  r: # the rank\n    16\n"),
-        ("  lr_scheduler_type: cosine\n", "  lr_scheduler_type: >-\n    cosine\n"),
-        ("  r: 16\n  lora_alpha: 32\n", "  'r': 16\n  \"lora_alpha\": 32\n"),
+        lined("  r: &rank 16").replace("lora_alpha: 32", "lora_alpha: *rank"),
+        lined("  <<: {r: 99}"),
+        lined("  r: &rank !!int 99"),
+        lined("  r: # the rank\n    99"),
+        lined("  'r': 99"),
+        lined("  r:   99   # far"),
+        written("training.lr_scheduler_type", ">-\n    constant"),
+        written("training.lr_scheduler_type", "\n    constant"),
+        TEXT.replace("\ngeneration:", "\ngeneration: &g"),
+        TEXT[: TEXT.index("\nadapter:")] + "\nadapter: {scale: 1.0}\n" + TEXT[TEXT.index("\ngrading:") :],
     ],
+    ids=range(10),
 )
-def test_other_layouts_are_either_edited_rightly_or_left_alone(old, new, workplace, capsys):
-    path = workplace / "params.yaml"
-    text = TEXT.replace(old, new)
+def test_other_layouts_are_either_edited_rightly_or_left_alone(text, workplace, capsys):
     assert text != TEXT
+    path = workplace / "params.yaml"
     path.write_text(text, encoding="utf-8")
     wanted = command.merged("gpu-8b")
     if command.main(["use", "gpu-8b"]) == 0:
@@ -192,7 +208,7 @@ def test_an_invalid_merge_writes_nothing(preset, said, workplace, capsys):
     assert sorted(workplace.rglob("*")) == files
 
 
-@pytest.mark.parametrize("text", ["", "- 1\n", "lora: 5\n", "lora: [\n", TEXT.replace("  r: 16", "  r: many")])
+@pytest.mark.parametrize("text", ["", "- 1\n", "lora: 5\n", "lora: [\n", lined("  r: many")])
 def test_invalid_params_are_not_merged_into(text, workplace, capsys):
     (workplace / "params.yaml").write_text(text, encoding="utf-8")
     assert command.main(["use", "gpu-8b"]) == 1
@@ -257,8 +273,9 @@ def test_a_value_of_the_wrong_type_is_one_line_that_names_key_and_value(key, val
 
 @pytest.mark.parametrize("key", [key for key, value in LEAVES.items() if isinstance(value, list)])
 def test_an_element_of_the_wrong_type_is_named_by_its_index(key, values):
-    put(values, key, [*LEAVES[key], 5])
-    assert the_problem(values).startswith(f"params.yaml: {key}[{len(LEAVES[key])}]: 5: must be ")
+    wrong = "five" if LEAVES[key] and isinstance(LEAVES[key][0], int) else 5
+    put(values, key, [*LEAVES[key], wrong])
+    assert the_problem(values).startswith(f"params.yaml: {key}[{len(LEAVES[key])}]: {wrong!r}: must be ")
 
 
 @pytest.mark.parametrize("key", [*LEAVES, *VALUES])
@@ -273,7 +290,7 @@ def test_a_mapping_list_or_null_in_the_wrong_place_is_one_line(key, values):
                 assert line.startswith((f"params.yaml: {key}: ", f"params.yaml: {key}.", f"params.yaml: {key}["))
         else:
             assert wrong is None, (key, wrong)
-            assert key in ("dataset.hub.name", "dataset.files.columns.answer")
+            assert key in ("dataset.hub.name", "dataset.files.columns.answer", "lora.layers_to_transform")
 
 
 @pytest.mark.parametrize("key", LEAVES)
@@ -473,23 +490,23 @@ def test_names_of_evaluation_sets_are_not_shared(values):
         ("# nothing\n", "null: must be a mapping"),
         ("- a\n", "['a']: must be a mapping"),
         ("plain words\n", "'plain words': must be a mapping"),
-        (TEXT.replace("  r: 16", "  r: 16\n  r: 8"), 'duplicate key "r"'),
+        (lined("  r: 16\n  r: 8"), 'duplicate key "r"'),
         (TEXT + "\nlora:\n  r: 3\n", 'duplicate key "lora"'),
-        (TEXT.replace("  r: 16", "\tr: 16"), "line 73: not valid YAML: found character '\\t'"),
-        (TEXT.replace("  r: 16", "  r: [16"), "not valid YAML"),
-        (TEXT.replace("  r: 16", "  r: 16: 17"), "line 73: not valid YAML"),
-        (TEXT.replace("  r: 16", "  r: *rank"), "line 73: not valid YAML: found undefined alias"),
-        (TEXT.replace("  r: 16", "  r: !!python/name:os.system"), "line 73: not valid YAML"),
-        (TEXT.replace("  r: 16", "  r: " + "9" * 5000), "not valid YAML"),
-        (TEXT.replace("  r: 16", "  r: 0x" + "f" * 5000), "lora.r: a huge number: must be"),
-        (TEXT.replace("  r: 16", "  r: 2024-01-01"), "lora.r: datetime.date(2024, 1, 1): must be"),
-        (TEXT.replace("  r: 16", "  r: .inf"), "lora.r: inf: must be"),
-        (TEXT.replace("  r: 16", "  r: yes"), "lora.r: 'yes': must be"),
-        (TEXT.replace("  r: 16", "  r:"), "lora.r: null: must be"),
-        (TEXT.replace("  r: 16", "  r: 16\n  7: 8"), "lora"),
+        (lined("\tr: 16"), f"line {LINE}: not valid YAML: found character '\\t'"),
+        (lined("  r: [16"), "not valid YAML"),
+        (lined("  r: 16: 17"), f"line {LINE}: not valid YAML"),
+        (lined("  r: *rank"), f"line {LINE}: not valid YAML: found undefined alias"),
+        (lined("  r: !!python/name:os.system"), f"line {LINE}: not valid YAML"),
+        (lined("  r: " + "9" * 5000), "not valid YAML"),
+        (lined("  r: 0x" + "f" * 5000), "lora.r: a huge number: must be"),
+        (lined("  r: 2024-01-01"), "lora.r: datetime.date(2024, 1, 1): must be"),
+        (lined("  r: .inf"), "lora.r: inf: must be"),
+        (lined("  r: yes"), "lora.r: 'yes': must be"),
+        (lined("  r:"), "lora.r: null: must be"),
+        (lined("  r: 16\n  7: 8"), "lora"),
         (TEXT + "\n? [a, b]\n: 1\n", "unknown key: remove it"),
         (TEXT + "\n---\na: 1\n", "another document"),
-        ("a: &a [1]\n" + TEXT.replace("  r: 16", "  r: &r [*r]"), "r"),
+        ("a: &a [1]\n" + lined("  r: &r [*r]"), "r"),
         ("\x00", "not valid YAML"),
         (b"lora: \xff", "UTF-8"),
     ],
@@ -509,7 +526,7 @@ def test_what_is_no_params_file_is_one_clear_line_each(text, said, tmp_path):
 def test_a_bomb_of_anchors_is_refused_in_short(tmp_path):
     levels = "".join(f"{one}: &{one} [{', '.join([f'*{before}'] * 9)}]\n" for before, one in pairwise("abcdefghi"))
     path = tmp_path / "params.yaml"
-    path.write_text(f"a: &a [x]\n{levels}" + TEXT.replace("  r: 16", "  r: *i"), encoding="utf-8")
+    path.write_text(f"a: &a [x]\n{levels}" + lined("  r: *i"), encoding="utf-8")
     with pytest.raises(UserError) as caught:
         params.load(path)
     assert len(str(caught.value)) < 5000
@@ -518,8 +535,8 @@ def test_a_bomb_of_anchors_is_refused_in_short(tmp_path):
 @pytest.mark.parametrize(
     "text",
     [
-        TEXT.replace("  r: 16", "  r: &rank 16").replace("lora_alpha: 32", "lora_alpha: *rank"),
-        TEXT.replace("  r: 16", "  <<: {r: 16}"),
+        lined("  r: &rank 16").replace("lora_alpha: 32", "lora_alpha: *rank"),
+        lined("  <<: {r: 16}"),
         "\ufeff" + TEXT,
         TEXT.replace("\n", "\r\n"),
     ],
@@ -537,7 +554,7 @@ def test_the_same_values_in_another_writing_are_valid(text, tmp_path):
 @pytest.mark.parametrize("stage", ["fetch_dataset", "baseline_infer", "finetune_lora"])
 def test_a_stage_refuses_bad_params_before_any_heavy_import(stage, workplace):
     shutil.copytree(ROOT / "stages", workplace / "stages", ignore=shutil.ignore_patterns("__pycache__"))
-    text = TEXT.replace("learning_rate: 1.0e-3", "learning_rte: 1.0e-3").replace("  r: 16", "  r: many")
+    text = lined("  r: many").replace("  learning_rate: ", "  learning_rte: ")
     (workplace / "params.yaml").write_text(text, encoding="utf-8")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}

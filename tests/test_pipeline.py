@@ -1,4 +1,4 @@
-"""A real `dvc repro` in a fresh clone, on a model of two layers: every stage runs once, and reruns only what changed."""
+"""A real `dvc repro` in a fresh clone, on a model of two layers: every stage runs once, then only what changed."""
 
 import json
 import os

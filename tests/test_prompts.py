@@ -1,4 +1,4 @@
-"""On the token ids: one BOS, the stop token inside the loss, the reasoning kept, the prompt outside, no row in control."""
+"""On the token ids: one BOS, the stop token in the loss, the reasoning kept, the prompt outside, no row in control."""
 
 import copy
 

@@ -21,7 +21,7 @@ ROWS = st.lists(st.dictionaries(TEXTS, VALUES, max_size=4), max_size=5)
 BREAKS = "a\nb\rc\r\nd\u2028e\u2029f\x85g\x0bh\x0ci\x1cj"  # all that str.splitlines splits at
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(ROWS)
 def test_what_is_written_is_read_again(tmp_path_factory, rows):
     path = tmp_path_factory.getbasetemp() / "records/rows.jsonl"
@@ -112,6 +112,7 @@ def test_rows_are_read_one_at_a_time(tmp_path):
     assert list(islice(records.read(path), 2)) == [{"row": 1}, {"row": 2}]
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers()), st.integers(1, 7))
 def test_batches_hold_every_row_once_in_order(rows, size):
     batches = list(records.batches(iter(rows), size))
@@ -132,6 +133,7 @@ def test_a_fingerprint_is_the_same_on_every_machine_and_day():
     assert records.fingerprint({"år": 1, "question": "Which?"}, 64) == hashlib.sha256(content).hexdigest()
 
 
+@settings(deadline=None)
 @given(VALUES, VALUES)
 def test_a_fingerprint_tells_values_apart(one, two):
     same = json.dumps(one, sort_keys=True) == json.dumps(two, sort_keys=True)

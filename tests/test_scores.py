@@ -28,7 +28,9 @@ COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator
 
 def taken_apart(row):
     """The score's name, the steps as (judged, points, total), and the last total, all read from the reasoning."""
-    name, rest = row["Complex_CoT"].split(": ", 1)
+    sheet, rest = row["Complex_CoT"].split("\n")
+    name = sheet.split(" counts ")[0]
+    assert sheet == f"{name} counts {BY_NAME[name].rules}."
     body, last = re.fullmatch(r"(.*)\. Total (-?[\d.]+)\.", rest).groups()
     steps = [STEP.fullmatch(step.strip()).groups() for step in body.split(";")]
     return name, [(judged, float(points), float(total)) for judged, points, total in steps], last

@@ -24,10 +24,11 @@ def fail(error):
     return main
 
 
-def test_the_summary_is_one_line_on_standard_output(capsys):
+def test_the_summary_is_one_line_on_standard_output(capsys, committed):
     stage.run("some_stage", lambda params: f"{params.dataset.train_rows} rows")
     out, err = capsys.readouterr()
-    assert re.fullmatch(r"some_stage: 640 rows \(\d+ s, \d+\.\d GB\)\n", out)
+    rows = committed["dataset"]["train_rows"]
+    assert re.fullmatch(rf"some_stage: {rows} rows \(\d+ s, \d+\.\d GB\)\n", out)
     assert err == ""
 
 

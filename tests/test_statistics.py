@@ -12,7 +12,8 @@ from itertools import product
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
-from scipy.stats import binom, binomtest, norm
+from scipy.stats import binom, binomtest, norm, sem, ttest_1samp
+from scipy.stats import t as student
 
 from stages.common import statistics
 from stages.common.statistics import holm, paired, score_interval, smallest_difference, verdict, wilson
@@ -144,6 +145,7 @@ def test_every_interval_holds_its_estimate_and_mirrors_when_the_arms_swap():
 def test_when_all_answers_flip_one_way_the_limit_is_the_end_of_the_scale():
     assert score_interval(20, 0, 20)[1] == 1
     assert score_interval(0, 20, 20)[0] == -1
+    assert score_interval(19, 0, 20)[1] < 1
     low, high = score_interval(0, 0, 100)
     assert low == -high
     assert 0.03 < high < 0.05
@@ -236,13 +238,14 @@ def test_more_questions_show_less_and_too_few_show_nothing():
 
 # Numbers
 
+# (draw of differences, their true mean): far from zero, so that either limit is tried as itself and not as a mirror.
 DISTRIBUTIONS = {
-    "normal": lambda draw, size: draw.normal(0.1, 1, size),
-    "skewed": lambda draw, size: draw.lognormal(0, 1, size) - math.exp(0.5) + 0.1,
-    "heavy tails": lambda draw, size: draw.lognormal(0, 1, size) * draw.choice([-1, 1], size),
-    "mostly unchanged": lambda draw, size: draw.normal(0, 1, size) * (draw.random(size) < 0.25),
+    "normal": (lambda draw, n: draw.normal(0.1, 1, n), 0.1),
+    "skewed up": (lambda draw, n: draw.lognormal(0, 1, n), math.exp(0.5)),
+    "skewed down": (lambda draw, n: 5 - draw.lognormal(0, 1, n), 5 - math.exp(0.5)),
+    "heavy tails": (lambda draw, n: 5 + draw.lognormal(0, 1, n) * draw.choice([-1, 1], n), 5),
+    "mostly unchanged": (lambda draw, n: draw.normal(0, 1, n) * (draw.random(n) < 0.25), 0),
 }
-MEANS = {"normal": 0.1, "skewed": 0.1}
 
 
 @pytest.fixture
@@ -251,16 +254,32 @@ def quick(monkeypatch):
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize(("n", "runs"), [(20, 2000), (60, 400), (200, 120), (500, 50)])
+@pytest.mark.parametrize(("n", "runs"), [(20, 1500), (60, 250), (200, 60), (500, 25)])
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_the_bootstrap_covers_the_true_mean(name, n, runs):
     draw, covered = np.random.default_rng(n), 0
+    differences, mean = DISTRIBUTIONS[name]
     for seed in range(runs):
-        found = paired(np.zeros(n), DISTRIBUTIONS[name](draw, n), seed=seed)
-        covered += found.ci_low <= MEANS.get(name, 0.0) <= found.ci_high
+        found = paired(np.zeros(n), differences(draw, n), seed=seed)
+        covered += found.ci_low <= mean <= found.ci_high
     assert covered >= 0.93 * runs if runs >= 1000 else at_least(covered, runs, 0.93)
     # Degenerate: with most answers unchanged, a small sample holds too few differences to be more exact than that.
     assert name == "mostly unchanged" or at_most(covered, runs, 0.98)
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_each_limit_is_the_wider_of_bootstrap_t_and_student(monkeypatch, side):
+    monkeypatch.setattr(statistics, "RESAMPLES", 99_999)
+    sample = 9 + side * np.exp(norm.ppf((np.arange(20) + 0.5) / 20))
+    resamples = np.random.default_rng(7).choice(sample, (100_000, 20))
+    pivots = (resamples.mean(axis=1) - sample.mean()) / sem(resamples, axis=1)
+    tail = norm.sf(math.sqrt(20 / 19) * student.isf(0.025, 19))
+    bootstrap = sample.mean() - sem(sample) * np.quantile(pivots, [1 - tail, tail])
+    limits = ttest_1samp(sample, 0).confidence_interval()
+    found = paired(np.zeros(20), sample, seed=0)
+    assert found.ci_low == pytest.approx(min(bootstrap[0], limits.low), abs=0.06 * sem(sample))
+    assert found.ci_high == pytest.approx(max(bootstrap[1], limits.high), abs=0.06 * sem(sample))
+    assert (limits.high < bootstrap[1], limits.low > bootstrap[0]) == (side > 0, side < 0)
 
 
 @pytest.mark.usefixtures("quick")
@@ -274,7 +293,7 @@ def test_arms_that_are_alike_get_a_verdict_in_at_most_5_percent():
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize(("n", "runs", "comparisons"), [(8, 300, 1), (20, 500, 1), (20, 500, 3), (200, 200, 1)])
+@pytest.mark.parametrize(("n", "runs", "comparisons"), [(8, 300, 1), (20, 500, 1), (20, 500, 3), (100, 150, 1)])
 def test_a_planted_smallest_difference_of_scores_is_found(n, runs, comparisons):
     draw = np.random.default_rng(n + comparisons)
     unit = np.tile([1.0, -1.0], n // 2)
@@ -400,6 +419,7 @@ def test_what_cannot_be_compared_is_refused_with_a_reason(before, after, error, 
         lambda: wilson(3, 2),
         lambda: wilson(-1, 2),
         lambda: holm({"a": 1.1}),
+        lambda: holm({"a": -0.1}),
         lambda: holm({"a": 0.5, "b": math.nan}),
     ],
 )

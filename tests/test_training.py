@@ -41,9 +41,7 @@ def test_labels_cover_the_completion_and_its_stop_token_and_no_prompt(trainer, t
     batch = trainer.data_collator([trainer.train_dataset[0], trainer.train_dataset[7]])
     for index, row in ((0, ROWS[0]), (1, ROWS[7])):
         counted = batch["labels"][index][batch["labels"][index] != -100].tolist()
-        assert tiny_tokenizer.decode(counted) == (
-            f"<think>\n{row['reasoning']}\n</think>\n{row['response']}<|im_end|>"
-        )
+        assert tiny_tokenizer.decode(counted) == (f"<think>\n{row['reasoning']}\n</think>\n{row['response']}<|im_end|>")
 
 
 def test_the_loss_is_the_mean_over_completion_tokens(trainer):
@@ -70,7 +68,9 @@ def test_the_prompt_tokens_get_no_gradient_of_their_own(trainer):
 
 @pytest.mark.parametrize("strategy", ["no", "epoch"])
 def test_a_run_writes_adapter_metrics_and_curve(workspace, tiny, strategy):
-    training = tiny.training.model_copy(update={"eval_strategy": strategy, "per_device_train_batch_size": 4})
+    training = tiny.training.model_copy(
+        update={"eval_strategy": strategy, "per_device_train_batch_size": 4, "num_train_epochs": 1}
+    )
     summary = finetune_lora.main(tiny.model_copy(update={"training": training}))
     metrics = json.loads(finetune_lora.METRICS.read_text())
     assert metrics["steps"] == 2
@@ -101,3 +101,26 @@ def test_another_seed_gives_another_adapter(workspace, tiny):
     weights = (finetune_lora.ADAPTER / "adapter_model.safetensors").read_bytes()
     finetune_lora.main(tiny.model_copy(update={"training": tiny.training.model_copy(update={"seed": 7})}))
     assert (finetune_lora.ADAPTER / "adapter_model.safetensors").read_bytes() != weights
+
+
+def test_packed_rows_do_not_see_each_other(workspace, tiny, tiny_tokenizer):
+    from datasets import Dataset
+
+    training = tiny.training.model_copy(update={"packing": True, "per_device_train_batch_size": 1})
+    rows = finetune_lora.examples(finetune_lora.TRAIN)
+    trainer = CompletionTrainer(
+        model=model.for_training(tiny.model, tiny.lora, 0, False),
+        args=finetune_lora.config(tiny.model_copy(update={"training": training}), []),
+        train_dataset=Dataset.from_list(rows[:2]),
+        processing_class=tiny_tokenizer,
+    )
+    (packed,) = trainer.train_dataset
+    assert len(packed["input_ids"]) == sum(len(row["input_ids"]) for row in rows[:2])
+    together = trainer.compute_loss(trainer.model, dict(trainer.data_collator([packed])))
+    total = count = 0
+    for row in rows[:2]:
+        first = row["completion_mask"].index(1)
+        logits = trainer.model(input_ids=torch.tensor([row["input_ids"]])).logits[0, first - 1 : -1]
+        total += torch.nn.functional.cross_entropy(logits, torch.tensor(row["input_ids"][first:]), reduction="sum")
+        count += len(row["input_ids"]) - first
+    assert together.item() == pytest.approx((total / count).item(), rel=1e-5)

@@ -32,6 +32,15 @@ def graded(raw: Path, arms: dict[str, Path], grading: Grading) -> list[Row]:
     ]
 
 
+def free(arms: dict[str, Path], questions: list[str]) -> list[Row]:
+    """The free questions with both answers, in the order of params."""
+    answers = [[row for row in records.read(path) if row["set"] == "free"] for path in arms.values()]
+    return [
+        {"question": question} | dict(zip(ARMS, pair, strict=True))
+        for question, *pair in zip(questions, *answers, strict=True)
+    ]
+
+
 def _graded(record: Row, answer: Row, grading: Grading) -> Row:
     grade = scoring.grade(
         record,
@@ -51,8 +60,22 @@ def summarise(rows: list[Row], seed: int) -> dict[str, Row]:
         result["p_corrected"] = corrected[name]
         result["verdict"] = statistics.verdict(result["ci_low"], result["ci_high"], corrected[name])
         correct = [[row[arm]["correct"] for row in sets[name]] for arm in ARMS]
+        result["reference_loss"] = reference_loss(sets[name], seed)
         result["smallest_difference"] = statistics.smallest_difference(*correct, comparisons=len(results))
     return results
+
+
+def reference_loss(rows: list[Row], seed: int) -> Row | None:
+    """The paired difference in mean negative log-likelihood (nats a token) of the reference answers; lower is better.
+
+    None where the set has no reference answers. The verdict is on its own p: it is a second view of the same set.
+    """
+    losses = [[row[arm].get("reference_loss") for row in rows] for arm in ARMS]
+    if None in losses[0] or None in losses[1]:
+        return None
+    result: Row = asdict(statistics.paired(*losses, seed=seed))
+    verdict = statistics.verdict(-result["ci_high"], -result["ci_low"], result["p_value"])
+    return {**result, "verdict": verdict}
 
 
 def _summary(rows: list[Row], seed: int) -> Row:

@@ -20,7 +20,7 @@ def source(dataset: Dataset) -> tuple[Iterator[Row], dict[str, str], str]:
     """The rows of the chosen source as they come, its column for each of ours, and the kind of its questions."""
     match dataset.source:
         case "builtin":
-            return builtin.rows(dataset.builtin.seed), BUILTIN_COLUMNS, "number"
+            return builtin.rows(dataset.builtin.seed, dataset.builtin.scores), BUILTIN_COLUMNS, "number"
         case "hub":
             return hub.rows(dataset.hub), HUB_COLUMNS, "open"
         case "files":

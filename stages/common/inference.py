@@ -1,4 +1,4 @@
-"""Answer every prompt, greedily and in batches: one call for both arms of the comparison, with and without the adapter."""
+"""Answer every prompt, greedily and in batches: one call for both arms, with and without the adapter."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from stages.common import model, records
+from stages.common import likelihood, model, records
 from stages.common.errors import UserError
 from stages.common.params.schema import Generation, Params
 
@@ -14,7 +14,10 @@ PROMPTS = Path("data/prompts/eval.jsonl")
 
 
 def answer(params: Params, output: Path, adapter: Path | None = None, scale: float = 1.0) -> str:
-    """Answer the prompts of data/prompts/eval.jsonl into `output`, in their order; returns the summary of the stage."""
+    """Answer the prompts of data/prompts/eval.jsonl into `output`, in their order; returns the summary of the stage.
+
+    A row also has the reference loss of its question, where there is a reference answer to find likely or not.
+    """
     rows = list(records.read(PROMPTS))
     tokenizer = model.tokenizer(params.model)
     answering = model.for_answers(params.model, adapter, scale)
@@ -26,6 +29,10 @@ def answer(params: Params, output: Path, adapter: Path | None = None, scale: flo
             for index, ids in zip(batch, generated, strict=True):
                 answers[index] = {"id": rows[index]["id"], "set": rows[index]["set"], **_answer(tokenizer, ids)}
             progress.update(len(batch))
+    losses = likelihood.reference_losses(answering, rows, params.generation.batch_size)
+    for answer, loss in zip(answers, losses, strict=True):
+        if loss is not None:
+            answer["reference_loss"] = loss
     records.write(output, answers)
     stopped = sum(row["finish_reason"] == "stop" for row in answers)
     return f"{len(rows)} answers, {sum(row['tokens'] for row in answers)} tokens, {stopped} ended by themselves"

@@ -146,7 +146,7 @@ def _checked(before: Scores, after: Scores) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _upper_limit(gains: int, losses: int, n: int, z: float, continuity: float) -> float:
-    if gains == n:
+    if gains - losses + continuity >= n:
         return 1.0
 
     def excess(difference: float) -> float:

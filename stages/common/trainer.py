@@ -27,7 +27,8 @@ class CompletionTrainer(SFTTrainer):
         targets = inputs["labels"][:, 1:]
         counted = targets != -100
         positions = counted.any(dim=0).nonzero().squeeze(1)
-        rest = {name: value for name, value in inputs.items() if name != "labels"}
+        # Without its mask a batch is the same, but faster: padding is on the right, where causal attention never looks.
+        rest = {name: value for name, value in inputs.items() if name not in ("labels", "attention_mask")}
         outputs = model(**rest, logits_to_keep=positions, use_cache=False)
         logits = outputs.logits.flatten(0, 1).float()
         total = cross_entropy(logits, targets[:, positions].flatten(), ignore_index=-100, reduction="sum")

@@ -1,4 +1,4 @@
-"""Unsloth: faster and smaller 4-bit LoRA on one GPU. Imported only where params ask for it: it needs a GPU to import."""
+"""Unsloth: faster and smaller 4-bit LoRA on one GPU. Imported only where params ask for it: importing needs a GPU."""
 
 from pathlib import Path
 from typing import Any

@@ -21,7 +21,15 @@ PRESETS = Path("presets")
 
 
 def use(name: str) -> str:
-    """Put the values of presets/NAME.yaml into params.yaml, written as the preset writes them.
+    """Put the values of presets/NAME.yaml into params.yaml; where the result is not valid, nothing is written."""
+    text, changed = edited(name)
+    if changed:
+        records.write_text(params.PATH, text)
+    return f"{params.PATH}: preset {name}: {', '.join(changed) or 'no change'}"
+
+
+def edited(name: str) -> tuple[str, list[str]]:
+    """The text of params.yaml with a preset's values, written as the preset writes them, and the keys that changed.
 
     No other character changes, so that comments stay and `use cpu` gives the committed file again.
     """
@@ -39,9 +47,7 @@ def use(name: str) -> str:
         raise UserError(
             f"{params.PATH}: anchors or lists over several lines are in the way of preset {name}: edit by hand"
         )
-    if changed:
-        records.write_text(params.PATH, text)
-    return f"{params.PATH}: preset {name}: {', '.join(changed) or 'no change'}"
+    return text, changed
 
 
 def merged(name: str) -> dict[str, Any]:

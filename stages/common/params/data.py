@@ -20,6 +20,7 @@ class Builtin(Section):
     """Clinical scores made by rule."""
 
     seed: Seed
+    scores: Annotated[list[Text], Field(min_length=1)]
 
 
 class HubDataset(Section):

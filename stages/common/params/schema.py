@@ -66,6 +66,7 @@ class Lora(Section):
     lora_alpha: Annotated[float, Field(ge=0, le=4096)]
     lora_dropout: Annotated[float, Field(ge=0, lt=1)]
     target_modules: Annotated[list[Text], Field(min_length=1)]
+    layers_to_transform: Annotated[list[Annotated[int, Field(ge=0, le=1000)]], Field(min_length=1)] | None
     use_rslora: bool
 
 

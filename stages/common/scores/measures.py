@@ -6,7 +6,7 @@ from random import Random
 
 from stages.common.scores.signs import Finding
 
-EDGE_SHARE = 0.2  # share of numbers put at an end of their band, where strictness shows
+EDGE_SHARE = 0.1  # share of numbers put at an end of their band, where strictness shows
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,11 @@ class Number:
         """The first of its forms."""
         return self.forms[0]
 
+    @property
+    def rule(self) -> str:
+        """What the bands that count give, in the words of the score sheet."""
+        return f"{self.name} " + " / ".join(f"{band.test} ({band.score:g})" for band in self.bands if band.score)
+
     def levels(self) -> tuple[float, ...]:
         """The points that it may give, the lowest first."""
         return tuple(sorted({band.score for band in self.bands}))
@@ -82,8 +87,11 @@ class Number:
     def draw(self, rng: Random, points: float) -> Finding:
         """A finding that gives these points, with the test that its value passes."""
         form, value = rng.choice(self.forms), self.value(rng, points)
-        shown = f"{form} {value:.{self.decimals}f}"
-        return Finding(shown + self.unit, f"{shown} {self.band(value).test}", points)
+        return Finding(f"{form} {value:.{self.decimals}f}{self.unit}", self.judged(form, value), points)
+
+    def judged(self, form: str, value: float) -> str:
+        """A value with the test that it passes."""
+        return f"{form} {value:.{self.decimals}f} {self.band(value).test}"
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,11 @@ class Pressure:
     ranges: tuple[tuple[int, int], tuple[int, int]]
     forms: tuple[str, ...] = ("BP", "blood pressure")
     name: str = "BP"
+
+    @property
+    def rule(self) -> str:
+        """What it gives, in the words of the score sheet."""
+        return f"{self.name} systolic {self.systolic.test} or diastolic {self.diastolic.test} ({self.systolic.score:g})"
 
     def levels(self) -> tuple[float, ...]:
         """The points that it may give, the lowest first."""

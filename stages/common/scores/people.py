@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from random import Random
+from typing import ClassVar
 
 from stages.common.scores.measures import Number
 from stages.common.scores.signs import Finding
@@ -26,13 +27,19 @@ class Patients:
     male: float | None = None
     female: float | None = None
 
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """What age and sex give, in the words of the score sheet."""
+        sexes = (("man", self.male), ("woman", self.female))
+        return (*((self.age.rule,) if self.age else ()), *(f"{sex} ({points:g})" for sex, points in sexes if points))
+
     def draw(self, rng: Random, lean: float) -> Person:
         """A patient; the higher the lean, the more points by age."""
         points = level(rng, self.age.levels(), lean) if self.age else 0
         age = int(self.age.value(rng, points)) if self.age else rng.randint(*self.ages)
         sex = rng.choice(("man", "woman"))
         noun = sex if age >= 16 else {"man": "boy", "woman": "girl"}[sex]
-        old = Finding("", f"age {age} {self.age.band(age).test}", points) if self.age else None
+        old = Finding("", self.age.judged("age", age), points) if self.age else None
         counted = self.male if sex == "man" else self.female
         born = None if counted is None else Finding("", noun, counted)
         # Ages that begin with a vowel sound: 8, 11, 18, 80 to 89.
@@ -51,6 +58,8 @@ class Patients:
 @dataclass(frozen=True)
 class Newborns:
     """Those whom a score for newborns is for, told apart by things that no score counts."""
+
+    rules: ClassVar[tuple[str, ...]] = ()
 
     def draw(self, rng: Random, lean: float) -> Person:
         """A newborn; the lean is not used."""

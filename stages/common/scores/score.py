@@ -20,6 +20,11 @@ class Either:
         """The name of its first way."""
         return self.ways[0].name
 
+    @property
+    def rule(self) -> str:
+        """What each way gives, in the words of the score sheet."""
+        return " or ".join(way.rule for way in self.ways)
+
     def levels(self) -> tuple[float, ...]:
         """The points that it may give, the lowest first."""
         return tuple(sorted({points for way in self.ways for points in way.levels()}))
@@ -60,6 +65,11 @@ class Score:
     asides: tuple[str | Reading, ...]
     complete: bool = False  # every item is stated, since none can be taken as absent
     plausible: Callable[[dict[str, float]], bool] | None = None
+
+    @property
+    def rules(self) -> str:
+        """The score sheet in a line: what counts, from where on, and how much."""
+        return ", ".join((*self.patients.rules, *(item.rule for item in self.items)))
 
     def item(self, name: str) -> Item:
         """The item of that name."""

@@ -39,6 +39,11 @@ class Flag:
         """The ways to say that it is not there."""
         return self.absent or tuple(f"no {text}" for text in self.present[:2])
 
+    @property
+    def rule(self) -> str:
+        """What it gives, in the words of the score sheet."""
+        return f"{self.name} ({self.score:g})"
+
     def levels(self) -> tuple[float, ...]:
         """The points that it may give, the lowest first."""
         return tuple(sorted((0, self.score)))
@@ -69,6 +74,11 @@ class Choice:
 
     name: str
     grades: tuple[tuple[float, tuple[str, ...]], ...]
+
+    @property
+    def rule(self) -> str:
+        """What each grade gives, in the words of the score sheet."""
+        return " / ".join(f"{texts[0]} ({points:g})" for points, texts in self.grades)
 
     def levels(self) -> tuple[float, ...]:
         """The points that it may give, the lowest first."""

@@ -27,7 +27,8 @@ OPENING_ASKS = (
 LINKS = (": ", " presenting with ", ", noted ", ", findings ")
 LEADS = ("Findings: ", "Noted: ", "Seen: ", "On review, ", "Chart: ")
 JOINTS = ((", ", " and "), (", ", ", "), ("; ", "; "))
-STEPS = (5, 6)  # findings judged in one vignette, age and sex included where the score counts them
+COUNTED = (2, 2, 3)  # items that a vignette states, beside age and sex, where the rest may be taken as absent
+ASIDES = (1, 1, 1, 2)  # findings that do not count
 
 
 def write(score: Score, rng: Random) -> dict[str, str]:
@@ -49,14 +50,13 @@ def write(score: Score, rng: Random) -> dict[str, str]:
 def draw_findings(score: Score, person: Person, lean: float, rng: Random) -> tuple[Finding, ...]:
     """Draw findings that the score counts or could count, and one or two that it does not, in any order."""
     items = [item for item in score.items if getattr(item, "only", "") in ("", person.sex)]
-    room = rng.choice(STEPS) - len(person.findings)
     if not score.complete:
-        items = rng.sample(items, min(len(items), room - rng.choice((1, 1, 2))))
+        items = rng.sample(items, rng.choice(COUNTED))
     points = {item.name: level(rng, item.levels(), lean) for item in items}
     while score.plausible and not score.plausible(points):
         points = {item.name: level(rng, item.levels(), lean) for item in items}
     findings = [item.draw(rng, points[item.name]) for item in items]
-    for aside in rng.sample(score.asides, min(2, max(1, room - len(items)))):
+    for aside in rng.sample(score.asides, rng.choice(ASIDES)):
         findings.append(aside.draw(rng) if isinstance(aside, Reading) else Finding(aside, aside + SKIP))
     rng.shuffle(findings)
     return tuple(findings)
@@ -78,12 +78,12 @@ def question(score: Score, person: Person, findings: tuple[Finding, ...], before
 
 
 def reasoning(score: Score, findings: tuple[Finding, ...]) -> str:
-    """Judge the findings one by one, in the order told, with a running total."""
+    """Recall what the score counts, then judge the findings one by one, in the order told, with a running total."""
     total, steps = 0.0, []
     for finding in findings:
         total += finding.points
         steps.append(f"{finding.judged}: {finding.points:+g} = {total:g}")
-    return f"{score.name}: {'; '.join(steps)}. Total {total:g}."
+    return f"{score.name} counts {score.rules}.\n{'; '.join(steps)}. Total {total:g}."
 
 
 def capital(text: str) -> str:

@@ -4,11 +4,20 @@ from collections.abc import Iterator
 from itertools import count
 from random import Random
 
+from stages.common.errors import UserError
 from stages.common.scores.catalogue import SCORES
 from stages.common.scores.vignette import write
 
 
-def rows(seed: int) -> Iterator[dict[str, str]]:
-    """Yield rows without end, the scores in turn; row i depends on the seed and on i alone."""
+def rows(seed: int, scores: list[str] | None = None) -> Iterator[dict[str, str]]:
+    """Yield rows without end, the named scores in turn (all where None); row i depends on seed, scores and i alone.
+
+    Raises UserError for a name that is no score's.
+    """
+    known = {score.name: score for score in SCORES}
+    scores = scores or list(known)
+    unknown = [name for name in scores if name not in known]
+    if unknown:
+        raise UserError(f"dataset.builtin.scores: no score {', '.join(unknown)}: there are {', '.join(known)}")
     for index in count():
-        yield write(SCORES[index % len(SCORES)], Random(f"{seed}:{index}"))
+        yield write(known[scores[index % len(scores)]], Random(f"{seed}:{index}"))

@@ -1,0 +1,49 @@
+"""How likely a model finds the reference answers: the strong measure for questions that no rule can grade."""
+
+from typing import Any
+
+from tqdm import tqdm
+
+from stages.common import records
+
+
+def reference_losses(answering: Any, rows: list[records.Row], batch_size: int) -> list[float | None]:
+    """Mean negative log-likelihood, in nats a token, of each row's completion after its prompt.
+
+    The completion is the held-out reasoning and response with the stop token, as training would have counted it. None
+    for a row without one. Shape: one number a row, in the order of `rows`; lower is better.
+    """
+    import torch
+
+    order = sorted(
+        (index for index, row in enumerate(rows) if "completion_ids" in row),
+        key=lambda index: -len(rows[index]["prompt_ids"]) - len(rows[index]["completion_ids"]),
+    )
+    losses: list[float | None] = [None] * len(rows)
+    with (
+        tqdm(total=len(order), desc="reference loss", unit="answer", mininterval=1) as progress,
+        torch.inference_mode(),
+    ):
+        for batch in records.batches(order, batch_size):
+            for index, loss in zip(batch, _batch(answering, [rows[index] for index in batch]), strict=True):
+                losses[index] = round(loss, 6)
+            progress.update(len(batch))
+    return losses
+
+
+def _batch(answering: Any, rows: list[records.Row]) -> list[float]:
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    whole = answering.get_base_model() if hasattr(answering, "get_base_model") else answering
+    ids = [torch.tensor(row["prompt_ids"] + row["completion_ids"]) for row in rows]
+    # Padded on the right with any token: a causal model never looks there.
+    padded = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True).to(answering.device)
+    hidden = whole.base_model(input_ids=padded, use_cache=False).last_hidden_state
+    losses = []
+    for row, states in zip(rows, hidden, strict=True):
+        start, end = len(row["prompt_ids"]), len(row["prompt_ids"]) + len(row["completion_ids"])
+        # Row by row: the logits of a whole batch would be the largest thing in memory by far.
+        logits = whole.get_output_embeddings()(states[start - 1 : end - 1]).float()
+        losses.append(cross_entropy(logits, torch.tensor(row["completion_ids"], device=logits.device)).item())
+    return losses

@@ -1,0 +1,36 @@
+"""What the comparison looks like as CSV, for `dvc plots`."""
+
+import csv
+import io
+from collections.abc import Iterable
+
+from stages.common.comparison import ARMS
+from stages.common.records import Row
+
+
+def rates(results: dict[str, Row]) -> str:
+    """The share of right answers with its 95 % interval, in percent: a row a set and arm."""
+    return _csv(
+        ["set", "arm", "rate", "low", "high"],
+        (
+            [name, arm, *(round(100 * result[key], 2) for key in (arm, f"{arm}_low", f"{arm}_high"))]
+            for name, result in results.items()
+            for arm in ARMS
+        ),
+    )
+
+
+def lengths(rows: list[Row]) -> str:
+    """The tokens of every answer: a row a question and arm."""
+    return _csv(
+        ["id", "set", "arm", "tokens"],
+        ([row["record"]["id"], row["set"], arm, row[arm]["tokens"]] for row in rows for arm in ARMS),
+    )
+
+
+def _csv(header: list[str], rows: Iterable[list]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()

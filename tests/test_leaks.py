@@ -1,0 +1,388 @@
+"""Copies of evaluation questions are found, each by the first rule that applies; other questions are not."""
+
+import json
+import os
+import random
+import re
+import string
+import subprocess
+import sys
+import tracemalloc
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from stages.common import dataset
+from stages.common.leaks import GRAM, SAME, SIMILAR, Leaks
+from stages.common.sources import builtin
+
+ROOT = Path(__file__).resolve().parent.parent
+# Two hands wrote of the same things: no sentence of one is in the other.
+ONE = """\
+A 54-year-old woman comes to the clinic because of tingling in both hands that wakes her at night.
+She has had type 2 diabetes for 11 years, and she takes metformin 1,000 mg twice a day.
+Her blood pressure is 148/92 mmHg, her pulse 88/min, and her temperature 36.9 °C.
+On examination there is wasting of the thenar eminence on the right, but not on the left.
+Phalen's manoeuvre brings the tingling back within 40 seconds; Tinel's sign is negative.
+Laboratory studies show a TSH of 9.1 mU/L, an HbA1c of 8.4%, and a normal full blood count.
+He smoked a pack a day for thirty years and stopped when his brother had a heart attack.
+A chest radiograph shows a cavity of 3 cm in the upper lobe, with a thick and uneven wall.
+Three sputum samples were taken on successive mornings; the first is positive on Ziehl-Neelsen stain.
+His wife and their two children, aged 4 and 9 years, live with him and feel well.
+The CHA₂DS₂-VASc score was four in spring, so he was given apixaban, which he often forgets.
+Which nerve is compressed, and what would you do before you think of an operation?
+Which drug should be left out of the usual four, given that his vision is already poor?
+Would you treat the children now, or wait until the result of their skin tests is known?""".splitlines()
+OTHER = """\
+A woman of 54 with long-standing diabetes reports numb fingers, worse when she drives or holds a book.
+She takes metformin and, for the past month, a thyroid hormone that another doctor prescribed.
+At the first visit the blood pressure was 160/75 mmHg and there was no fever.
+The muscles at the base of the thumb look thinner than they did in last year's photograph.
+Bending both wrists for a minute makes no difference, but tapping over the carpal tunnel does.
+The thyroid test is raised at 12.7 mU/L, and the glycated haemoglobin has fallen to 7.1%.
+His father died of lung cancer; he himself gave up cigarettes after 35 pack-years.
+The film of his chest shows an irregular hole near the apex of the left lung.
+Acid-fast rods were seen in one of the three specimens that he coughed up this week.
+Nobody else in the household coughs, and the youngest child was vaccinated at birth.
+He has atrial fibrillation, but does not like tablets, and missed his last two appointments.
+What does the electromyogram show at this stage, and does a splint help?
+How long must he stay away from work once the tablets have been started?
+Which of these findings would make you look for resistance to rifampicin?""".splitlines()
+
+
+def paragraphs(bank, count, seed):
+    rng = random.Random(seed)
+    return [" ".join(rng.sample(bank, rng.randint(3, 6))) for _ in range(count)]
+
+
+def salad(rng, count):
+    """Words that were never seen before."""
+    return ["".join(rng.choices(string.ascii_lowercase, k=8)) for _ in range(count)]
+
+
+def rows(questions, name="mine"):
+    return [{"set": name, "question": question} for question in questions]
+
+
+SCORED = [row["Question"] for row in islice(builtin.rows(7), 400)]
+ASKED = list(dict.fromkeys([q for q in SCORED if len(q.split()) >= 20][:150] + paragraphs(ONE, 100, seed=1)))
+
+
+@pytest.fixture(scope="module")
+def asked():
+    """Leaks of 250 questions of 20 words and more."""
+    assert len(ASKED) == 250
+    assert all(len(question.split()) >= 20 for question in ASKED)
+    return Leaks(rows(ASKED))
+
+
+# --- planted copies ---------------------------------------------------------------------------------------------------
+
+
+def upper_case(text, rng):
+    return text.upper()
+
+
+def swapped_case(text, rng):
+    return text.swapcase()
+
+
+def other_marks(text, rng):
+    return re.sub(r"[^\w\s]", lambda _: rng.choice(" ;!—“*"), text)
+
+
+def no_marks(text, rng):
+    return text.translate(str.maketrans("", "", string.punctuation))
+
+
+def other_spacing(text, rng):
+    return "\n" + "".join(word + rng.choice([" ", "\t", "\r\n\n", "\u00a0\u2003"]) for word in text.split())
+
+
+def moved_sentence(text, rng):
+    sentences = re.split(r"(?<=[.?:;,]) ", text)
+    sentences.insert(rng.randrange(1, len(sentences)), sentences.pop(0))
+    return " ".join(sentences)
+
+
+def tenth(start, stop_early):
+    def change(text, rng):
+        words = text.split()
+        places = range(start, len(words), 10)
+        for place in places[: len(words) // 10] if stop_early else places:
+            (words[place],) = salad(rng, 1)
+        return " ".join(words)
+
+    return change
+
+
+def longest_tenth(text, rng):
+    words = text.split()
+    for place in sorted(range(len(words)), key=lambda place: -len(words[place]))[: len(words) // 10]:
+        (words[place],) = salad(rng, 1)
+    return " ".join(words)
+
+
+def dropped_tenth(text, rng):
+    return " ".join(word for place, word in enumerate(text.split()) if place % 10 != 4)
+
+
+def everything(text, rng):
+    return tenth(9, True)(other_spacing(no_marks(moved_sentence(text, rng), rng), rng).upper(), rng)
+
+
+@pytest.mark.parametrize("change", [upper_case, swapped_case, other_marks, other_spacing])
+def test_a_copy_in_another_dress_is_the_same_question(change, asked):
+    rng = random.Random(1)
+    copies = [change(question, rng) for question in ASKED]
+    assert not set(copies) & set(ASKED)
+    assert [asked.reason(copy) for copy in copies] == [("mine", SAME)] * len(ASKED)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        no_marks,
+        moved_sentence,
+        longest_tenth,
+        dropped_tenth,
+        everything,
+        *(pytest.param(tenth(start, True), id=f"a tenth from {start}") for start in (4, 9)),
+        *(pytest.param(tenth(start, False), id=f"a tenth rounded up from {start}") for start in range(0, 10, 2)),
+    ],
+)
+def test_a_changed_copy_is_found_as_another_question(change, asked):
+    rng = random.Random(2)
+    copies = {question: change(question, rng) for question in ASKED}
+    changed = {q: copy for q, copy in copies.items() if dataset.normalise(q) != dataset.normalise(copy)}
+    assert len(changed) > 200
+    missed = [copy for copy in changed.values() if asked.reason(copy) not in {("mine", GRAM), ("mine", SIMILAR)}]
+    assert not missed
+
+
+def test_where_every_tenth_word_is_changed_only_the_bag_of_words_finds_the_copy(asked):
+    rng = random.Random(3)
+    reasons = [asked.reason(tenth(4, False)(dataset.normalise(question), rng)) for question in ASKED]
+    assert reasons == [("mine", SIMILAR)] * len(ASKED)
+
+
+def test_words_that_are_said_again_count_again():
+    rng = random.Random(4)
+    words = [word for pair in zip(["the"] * 20, salad(rng, 20), strict=True) for word in pair]
+    leaks = Leaks(rows([" ".join(words)]))
+    changed = [*words]
+    changed[5::10] = salad(rng, 4)
+    assert leaks.reason(" ".join(changed)) == ("mine", SIMILAR)
+    assert leaks.reason(" ".join(dict.fromkeys(words))) is None
+
+
+@pytest.mark.parametrize(
+    ("length", "changed", "found"),
+    [
+        (8, 1, False),
+        (9, 1, True),
+        (19, 2, True),
+        (19, 3, False),
+        (20, 3, False),
+        (21, 3, True),
+        (21, 4, False),
+        (30, 4, False),
+        (60, 7, False),
+        (100, 11, True),
+        (100, 12, False),
+    ],
+)
+def test_similar_is_four_fifths_of_the_words_or_one_in_ten_changed(length, changed, found):
+    rng = random.Random(length + changed)
+    questions = [salad(rng, length) for _ in range(200)]
+    leaks = Leaks(rows(map(" ".join, questions)))
+    for words in questions:
+        for index in range(changed):
+            (words[(2 * index + 1) * length // (2 * changed)],) = salad(rng, 1)
+        rng.shuffle(words)
+    expected = ("mine", SIMILAR) if found else None
+    assert {leaks.reason(" ".join(words)) for words in questions} == {expected}
+
+
+# --- thirteen words in a row ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", [0, 1, 200, 386, 387])
+def test_thirteen_words_in_a_row_are_a_leak_and_twelve_are_none(place):
+    rng = random.Random(place)
+    words = salad(rng, 400)
+    passage, question = " ".join(words[:390]), " ".join(words[390:])
+    leaks = Leaks(rows([f"{passage}\n\n{question}?"]))
+    for count, expected in ((13, ("mine", GRAM)), (12, None)):
+        text = salad(rng, 30)
+        text[15:15] = words[place : place + count]
+        assert leaks.reason(" ".join(text).capitalize()) == expected
+        assert leaks.reason(", ".join(words[place : place + count])) == expected
+
+
+def test_a_question_under_thirteen_words_leaks_only_as_a_whole():
+    leaks = Leaks(rows(["What is the first drug for a child with croup and stridor?"]))
+    assert leaks.reason("what is the first drug, for a child with croup and stridor") == ("mine", SAME)
+    assert leaks.reason("In croup and stridor, what is the first drug for a child with") == ("mine", SIMILAR)
+    assert leaks.reason("Say it: what is the first drug for a child with croup and stridor? Tell me at once.") is None
+    assert leaks.reason("What is the last drug for an adult with croup and stridor?") is None
+
+
+STOCK = "which of the following is the most likely cause of this patient's symptoms?"
+
+
+@pytest.mark.parametrize(
+    ("total", "with_it", "stock"),
+    [
+        (1, 1, False),
+        (10, 10, False),
+        (11, 11, True),
+        (200, 10, False),
+        (200, 11, True),
+        (300, 15, False),
+        (300, 16, True),
+    ],
+)
+def test_a_phrase_of_common_words_is_no_leak(total, with_it, stock):
+    rng = random.Random(total)
+    asked = [" ".join(salad(rng, 30)) + (f" {STOCK}" if index < with_it else "") for index in range(total)]
+    other = rows([" ".join(salad(rng, 20)) for _ in range(400)], "other")
+    learned = f"{' '.join(salad(rng, 30))} {STOCK}"
+    for leaks in (Leaks(rows(asked)), Leaks(rows(asked) + other)):
+        assert leaks.reason(learned) == (None if stock else ("mine", GRAM))
+        end = " ".join(asked[0].split()[28:])
+        one, two = " ".join(end.split()[1:14]), " ".join(end.split()[:13])
+        assert leaks.reason(f"{' '.join(salad(rng, 30))} {one}") == (None if stock else ("mine", GRAM))
+        assert leaks.reason(f"{' '.join(salad(rng, 30))} {two}") == ("mine", GRAM)
+
+
+def test_words_that_one_question_repeats_are_not_common():
+    words = salad(random.Random(11), 13)
+    assert Leaks(rows([" ".join(words * 20)])).reason(" ".join(words)) == ("mine", GRAM)
+
+
+# --- what is no copy --------------------------------------------------------------------------------------------------
+
+
+def test_unrelated_questions_on_the_same_matters_are_no_leaks(asked):
+    assert not [text for text in paragraphs(OTHER, 300, seed=5) if asked.reason(text)]
+
+
+def test_other_vignettes_of_the_same_scores_are_no_leaks():
+    questions = list(dict.fromkeys(row["Question"] for row in islice(builtin.rows(42), 800)))
+    heldout = [question for question in questions if dataset.is_held_out(question, 0.2)]
+    train = [question for question in questions if not dataset.is_held_out(question, 0.2)]
+    assert len(heldout) > 120
+    assert len(train) > 600
+    leaks = Leaks(rows(heldout))
+    assert sum(leaks.reason(question) is not None for question in train) <= 0.005 * len(train)
+
+
+def test_numbers_are_words(asked):
+    leaks = Leaks(rows(["CURB-65: urea 9.2 mmol/L?", "A man of 68, urea 9.2, RR 24?"]))
+    assert leaks.reason("CURB-65: urea 3.2 mmol/L?") is None
+    assert leaks.reason("CURB-65: urea 92 mmol/L?") != ("mine", SAME)
+    assert leaks.reason("A man of 86, urea 2.9, RR 42?") is None
+    for question in ASKED:
+        other = re.sub(r"\d", lambda digit: str(9 - int(digit[0])), question)
+        if other != question:
+            assert asked.reason(other) != ("mine", SAME)
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        "CHA2DS2-VASc of a naïve man, ≥ 65, SpO2 93%: 5 μg?",
+        "cha₂ds₂ vasc of a nai\u0308ve man 65 SpO₂ 93 5 µg",
+        "ＣＨＡ２ＤＳ２－ＶＡＳｃ OF A NAIVE MAN, > 65, SPO2 93%: 5 µG?",
+    ],
+)
+def test_letters_that_only_look_different_are_the_same(copy):
+    assert Leaks(rows(["CHA₂DS₂-VASc of a naïve man, ≥ 65, SpO₂ 93%: 5 µg?"])).reason(copy) == ("mine", SAME)
+
+
+def test_nothing_leaks_from_nothing():
+    for question in ("", "?!", *ASKED[:5]):
+        assert Leaks([]).reason(question) is None
+    leaks = Leaks(rows(["?!", "\ud800", "™", ASKED[0]]))
+    assert leaks.reason(ASKED[1]) is None
+    assert leaks.reason("№") is None
+    assert leaks.reason(f"\ud800 {ASKED[0]}") == ("mine", SAME)
+
+
+# --- which set, which rule --------------------------------------------------------------------------------------------
+
+
+def test_the_first_rule_that_applies_is_named_whichever_set_it_finds():
+    rng = random.Random(6)
+    words = salad(rng, 40)
+    question = " ".join(words)
+    part = " ".join(words[:20] + salad(rng, 40))
+    similar = " ".join(random.Random(7).sample(words, 40))
+    expected = [("c", question, SAME), ("b", part, GRAM), ("a", similar, SIMILAR)]
+    for first, (name, _, rule) in enumerate(expected):
+        leaks = Leaks({"set": name, "question": text} for name, text, _ in expected[first:])
+        assert leaks.reason(question) == (name, rule)
+
+
+@pytest.mark.parametrize("rule", [SAME, GRAM, SIMILAR])
+def test_of_several_sets_the_first_by_name_is_named_in_any_order(rule):
+    rng = random.Random(8)
+    words = salad(rng, 40)
+    texts = {
+        SAME: [" ".join(words), " ".join(words).upper(), "? ".join(words)],
+        GRAM: [" ".join(words[start : start + 20] + salad(rng, 20)) for start in (0, 0, 18)],
+        SIMILAR: [" ".join(rng.sample(words, 40)) for _ in range(3)],
+    }[rule]
+    unrelated = rows([" ".join(salad(rng, 30)) for _ in range(20)], "a")
+    for names in ("bcd", "dcb", "cbd", "bbc"):
+        given = [*unrelated, *({"set": name, "question": text} for name, text in zip(names, texts, strict=True))]
+        for order in (given, given[::-1], rng.sample(given, len(given))):
+            assert Leaks(order).reason(" ".join(words)) == ("b", rule)
+
+
+SCRIPT = """
+import json, sys
+from stages.common.leaks import Leaks
+given = json.load(sys.stdin)
+leaks = Leaks(given["rows"])
+print(json.dumps([leaks.reason(question) for question in given["questions"]]))
+"""
+
+
+def test_neither_the_order_of_the_rows_nor_pythons_hash_seed_changes_a_reason(asked):
+    rng = random.Random(9)
+    given = rows(ASKED[::2], "even") + rows(ASKED[1::2], "odd")
+    half = [" ".join(question.split()[: len(question.split()) // 2]) for question in ASKED[::5]]
+    questions = half + [change(q, rng) for change in (no_marks, tenth(4, False)) for q in ASKED[::5]]
+    found = []
+    for seed, order in (("0", given), ("1", given[::-1]), ("2", rng.sample(given, len(given)))):
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT],
+            input=json.dumps({"rows": order, "questions": questions}),
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found.append(json.loads(done.stdout))
+    assert found[0] == found[1] == found[2]
+    assert {tuple(one) if one else one for one in found[0]} >= {None, ("even", GRAM), ("odd", SIMILAR)}
+
+
+def test_memory_does_not_grow_with_the_questions_that_are_compared(asked):
+    rng = random.Random(10)
+    learned = [" ".join(salad(rng, 50)) for _ in range(600)]
+    for question in learned[:100]:
+        asked.reason(question)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for question in learned[100:]:
+            asked.reason(question)
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert grown < 50_000  # they have 225,000 characters

@@ -1,0 +1,394 @@
+"""The report says what was found, in plain sentences, and shows whatever a model wrote as text and nothing else."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.common import comparison, scoring
+from stages.common.form import form
+from stages.common.report import answers, charts, page, tables, texts, wording
+from stages.common.report.context import Context, outcomes
+
+TAGS = {
+    "html",
+    "head",
+    "meta",
+    "title",
+    "style",
+    "body",
+    "main",
+    "header",
+    "nav",
+    "section",
+    "article",
+    "figure",
+    "div",
+}
+TAGS |= {"figcaption", "svg", "g", "path", "use", "defs", "text", "rect", "clipPath", "clippath", "script", "form"}
+TAGS |= {"h1", "h2", "h3", "h4", "p", "ul", "ol", "li", "dl", "dt", "dd", "table", "thead", "tbody", "tr", "th", "td"}
+TAGS |= {"a", "b", "bdi", "code", "del", "details", "fieldset", "input", "ins", "label", "legend", "mark", "option"}
+TAGS |= {"button", "select", "small", "span", "summary"}
+HOSTILE = [
+    "<script>window.pwned=1</script>",
+    '<img src="https://example.org/x.png" onerror="window.pwned=1">',
+    "</details></article></main><h1>pwned</h1>",
+    "<style>*{display:none}</style><!-- ",
+    '" onmouseover="window.pwned=1" x="',
+    "' autofocus onfocus='window.pwned=1",
+    "{{ 7 * 7 }}{% include 'page.py' %}${7*7}",
+    "</script><svg onload=window.pwned=1>",
+    "a\0b\x1b[31mc\x85d",
+    "\u202e321 si erocs ehT\u2066",
+    "half \ud800 a pair \udfff",
+]
+
+
+def row(name, before, after, *, kind="number", finish_reason="stop", **record):
+    """A question graded before and after, as comparison.graded gives it."""
+    record = {"id": f"{name}-{len(before)}-{len(after)}", "kind": kind, "question": "How much?", "answer": "3"} | record
+    arms = {}
+    for arm, text in (("before", before), ("after", after)):
+        grade = scoring.grade(record, text, relative_tolerance=0.01, overlap_threshold=0.4)
+        answer = {"text": text, "tokens": len(text.split()), "finish_reason": finish_reason}
+        arms[arm] = {**answer, **vars(grade), **form(text, finish_reason)}
+    return {"record": record, "set": name, **arms}
+
+
+def context(rows, **more):
+    """A report's context with the results of these rows, and something of everything else."""
+    whole = {
+        "free": [{"question": "Why?", **{arm: rows[0][arm] for arm in comparison.ARMS}}],
+        "loss": [{"step": "5", "loss": "2.5", "eval_loss": ""}, {"step": "10", "loss": "1.5", "eval_loss": "1.75"}],
+        "train": {"loss": 2.0, "final_loss": 1.5, "eval_loss": 1.75, "steps": 10, "rows": 40}
+        | {"trainable_parameters": 5, "total_parameters": 1000},
+        "dataset": {
+            "source": "builtin",
+            "kept": {"train": 40, "heldout": 20},
+            "dropped": {"dataset": {"asked twice": 7}},
+            "leaks": {"heldout": {"same words": 4}},
+        },
+        "params": {"lora": {"r": 16, "target_modules": ["q_proj"]}, "free_questions": []},
+        "versions": {"torch": "2.13.0"},
+        "revisions": {"base model": "6a6f4aa4"},
+    }
+    return Context(**{"results": comparison.summarise(rows, 42), "rows": rows, **whole, **more})
+
+
+def sample(fixed=12, broken=1, wrong=4, right=3, name="heldout"):
+    """Rows with so many of each outcome."""
+    good, bad = "<think>\n1 + 2 = 3\n</think>\nThe score is 3.", "The score is 5."
+    pairs = [(bad, good)] * fixed + [(good, bad)] * broken + [(bad, bad)] * wrong + [(good, good)] * right
+    return [row(name, *pair, id=f"{name}-{place}") for place, pair in enumerate(pairs)]
+
+
+def result(before, after, n=120, verdict="better", **more):
+    rates = {"n": n, "before": before / n, "after": after / n, "diff": (after - before) / n, "verdict": verdict}
+    tests = {"ci_low": -0.083, "ci_high": 0.1, "p_value": 0.5, "p_corrected": 0.5, "smallest_difference": 0.17}
+    return rates | tests | more
+
+
+class Page(HTMLParser):
+    """A page read as a browser would: its tags, attributes and text."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.attributes, self.text = [], [], ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_better_is_said_with_counts_points_interval_and_p():
+    found = result(1, 62, ci_low=0.4149, ci_high=0.5957, p_corrected=1e-15)
+    assert wording.sentence("held-out questions", found) == (
+        "The fine-tuned model is better on held-out questions: 62 of 120 right, up from 1 "
+        "(+50.8 points, 95 % interval +41.5 to +59.6, p < 0.001)."
+    )
+
+
+def test_worse_is_said_with_a_true_minus_and_the_correction_for_several_sets():
+    found = result(30, 20, 60, "worse", ci_low=-0.27, ci_high=-0.06, p_corrected=0.0132)
+    assert wording.sentence("medqa", found, sets=2) == (
+        "The fine-tuned model is worse on medqa: 20 of 60 right, down from 30 "
+        "(−16.7 points, 95 % interval −27.0 to −6.0, p = 0.013 after Holm’s correction for 2 sets)."
+    )
+
+
+def test_no_difference_is_said_with_what_could_have_been_found():
+    assert wording.sentence("medqa", result(17, 18, 60, "no difference shown")) == (
+        "No difference shown on medqa: 17 of 60 right before, 18 after (+1.7 points, 95 % interval −8.3 to +10.0, "
+        "p = 0.50). With 60 questions, only a true difference of at least 17 points would have been found in 80 % of "
+        "runs: a smaller one may be there."
+    )
+    few = result(0, 1, 4, "no difference shown", smallest_difference=None)
+    assert "With 4 questions, no difference however large could have been shown." in wording.sentence("x", few)
+
+
+def test_a_weak_grade_is_called_weak_everywhere():
+    rows = [row("open", "It is gout.", "It is gout.", kind="open", answer="gout", id=str(place)) for place in range(9)]
+    whole = context(rows)
+    assert "The grade is weak" in wording.sentence("open", whole.results["open"])
+    assert "open (weak grade)" in page.markdown(whole)
+    html = page.html(whole)
+    assert html.count("✓ right (weak)") == 2 * 9
+    assert "weak grade" in html
+    assert "Weak grades." in html
+
+
+def test_what_is_not_known_is_said_to_be_so():
+    assert wording.percent(None) == wording.span(None, 0.5) == wording.points(None) == wording.count(None, 5) == "–"
+    assert wording.points(0.1, None, None) == "+10.0 points"
+    assert wording.p_value(None) == "p not known"
+    assert wording.reference_loss(None) == wording.reference_loss({"before": None, "after": 1.0}) == ""
+    assert wording.sentence("medqa", {"n": 0}) == "No question of medqa was graded."
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [(0, "p < 0.001"), (0.001, "p = 0.001"), (0.0496, "p = 0.050"), (0.0996, "p = 0.10"), (0.999, "p = 1.00")],
+)
+def test_p_values(p, text):
+    assert wording.p_value(p) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(-0.04, "0.0"), (0.0, "0.0"), (12.34, "+12.3"), (-8, "−8.0")])
+def test_signed_numbers(value, text):
+    assert wording.signed(value) == text
+
+
+def test_the_headline_counts_sets():
+    better, worse, none = result(1, 9), result(9, 1, verdict="worse"), result(5, 5, verdict="no difference shown")
+    assert wording.headline({"a": better}) == "The fine-tuned model is better on a: 9 of 120 right, up from 1."
+    assert wording.headline({"a": better, "b": worse, "c": none}) == (
+        "The fine-tuned model is better on 1 of 3 sets of questions, worse on 1, no difference shown on 1."
+    )
+    assert wording.headline({"a": worse, "b": worse}) == (
+        "The fine-tuned model is better on none of 2 sets of questions, worse on 2."
+    )
+    assert wording.headline({"a": none, "b": none}) == "No difference shown on any of 2 sets of questions."
+    assert wording.headline({}).startswith("Nothing was graded")
+
+
+def test_a_lower_loss_on_the_reference_texts_is_better():
+    loss = {"before": 2.3, "after": 0.4, "diff": -1.9, "ci_low": -2.0, "ci_high": -1.8, "p_value": 0.0001}
+    assert wording.reference_loss(loss).endswith(
+        "2.300 nats before and 0.400 after (−1.900 nats, 95 % interval −2.000 to −1.800, p < 0.001; lower is better): "
+        "the fine-tune makes the reference texts more likely."
+    )
+    back = {"before": 0.4, "after": 2.3, "diff": 1.9, "ci_low": 1.8, "ci_high": 2.0, "p_value": 0.0001}
+    assert "less likely" in wording.reference_loss(back)
+    assert wording.reference_loss({**loss, "ci_high": 0.1}).endswith("no difference shown.")
+
+
+def test_the_page_shows_the_verdict_the_counts_and_the_rest():
+    whole = context(sample())
+    html, shown = page.html(whole), Page(page.html(whole)).text
+    assert outcomes(whole.rows) == {"fixed": 12, "broken": 1, "wrong": 4, "right": 3}
+    for said in (
+        "15 of 20 right, up from 4",
+        "7 asked twice",
+        "4 same words",
+        "2.13.0",
+        "6a6f4aa4",
+        "lora.r",
+        "1 + 2 = 3",
+    ):
+        assert said in shown
+    for key, count in outcomes(whole.rows).items():
+        assert html.count(f'<article class="question is-{key}"') == count
+        assert f'data-show="{key}"><b>{count}</b>' in html
+    assert "not a medical device" in shown
+    assert len(re.findall(r"<svg[^>]* role=\"img\"|<svg[^>]* aria-label=\"[^\"]{20,}", html)) == 4
+
+
+def test_nothing_can_be_fetched():
+    html = page.html(context(sample() + [row("b", text, text) for text in HOSTILE]))
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)[1]
+    assert policy.startswith("default-src &#39;none&#39;; style-src &#39;sha256-")
+    assert "unsafe" not in policy
+    found = Page(html)
+    for name, value in found.attributes:
+        assert name not in ("src", "srcset", "style", "action", "data", "poster"), (name, value)
+        assert not name.startswith("on"), (name, value)
+        assert name != "href" or value.startswith("#"), value
+        assert "url(" not in (value or "") or value.startswith("url(#"), value
+    style = (page.HERE / "style.css").read_text(encoding="utf-8")
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_hostile_text_is_text_wherever_it_stands(text):
+    rows = [
+        row("heldout", f"<think>{text}</think>{text}", text, question=text, reasoning=text, response=text, id=text),
+        row("a", text, f"{text} 3", kind="choice", question=text, options={"A": text, "B": "b"}, answer="A"),
+        row("b", text, f"It is {text}", kind="open", question=text, answer=text),
+    ]
+    whole = context(
+        rows,
+        free=[{"question": text, **{arm: rows[0][arm] for arm in comparison.ARMS}}],
+        dataset={"source": text, "kept": {text: 1}, "dropped": {text: {text: 1}}, "leaks": {text: {text: 2}}},
+        params={text: {text: text}},
+        versions={text: text},
+        revisions={text: text},
+    )
+    whole.results[text] = whole.results["heldout"]
+    html = page.html(whole)
+    html.encode()
+    found = Page(html)
+    assert set(found.tags) <= TAGS
+    assert found.tags.count("script") == found.tags.count("style") == found.tags.count("h1") == 1
+    assert {name for name, _ in found.attributes if name.startswith("on")} == set()
+    assert found.text.count(texts.clean(text)) >= 12
+    assert not re.search("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", html)
+    short = page.markdown(whole)
+    short.encode()
+    assert not re.search(r"(?<!\\)<(?! 0)", short)
+
+
+@given(st.text(alphabet=st.characters(), max_size=200))
+def test_any_text_becomes_utf_8(text):
+    assert len(texts.clean(texts.clip(text, 50)).encode()) < 1_000
+
+
+@given(st.text(alphabet="ab </think>\n", max_size=80), st.text(alphabet="ab </think>\n", max_size=80))
+def test_marks_change_no_word(before, after):
+    marked = texts.marked(before, after)
+    if marked is not None:
+        assert ["".join(text for _, text in side) for side in marked] == [before, after]
+
+
+def test_marks_are_of_the_words_that_differ():
+    before, after = texts.marked("The CURB-65 score is 2, so: home.", "The CURB-65 score is 3, so: ward.")
+    assert [text for alone, text in before if alone] == ["2", "home"]
+    assert [text for alone, text in after if alone] == ["3", "ward"]
+    assert texts.marked("Nothing of this is shared.", "Something else altogether, quite.") is None
+    assert texts.marked("word " * 5_000, "word " * 4_999) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "thinking", "response"),
+    [
+        ("<think>\na\n</think>\nb", "a", "b"),
+        ("a</think>b", "a", "b"),
+        ("b", None, "b"),
+        ("<think>a</think>b<think>c</think>d", "a</think>b<think>c", "d"),
+        ("<think>a", "a", None),
+        ("<think>a</think>b<think>c", "a</think>b<think>c", None),
+        ("<THINK></THINK>", "", ""),
+        ("", None, ""),
+    ],
+)
+def test_an_answer_is_split_as_the_graders_split_it(text, thinking, response):
+    assert texts.parts(text) == (thinking, response)
+
+
+def test_a_long_text_is_shortened_in_its_middle_and_says_so():
+    assert texts.clip("a" * 50 + "b" * 1_000 + "c" * 50, 100) == (
+        "a" * 50 + "\n[… 1,000 characters are left out here …]\n" + "c" * 50
+    )
+    huge = row("heldout", "<think>" * 100_000, "3 " * 500_000)
+    assert len(page.html(context([huge] * 4))) < 400_000
+
+
+def test_a_page_of_many_questions_stays_bounded():
+    assert answers.limit([{}] * 10) == 20_000
+    assert answers.limit([{}] * 2_000) == 6_000
+    assert answers.limit([{}] * 1_000_000) == 1_000
+
+
+def test_the_same_context_gives_the_same_bytes():
+    assert page.html(context(sample())) == page.html(context(sample()))
+    assert page.markdown(context(sample())) == page.markdown(context(sample()))
+
+
+def test_a_reader_s_own_matplotlibrc_changes_nothing():
+    import matplotlib
+
+    whole = context(sample())
+    before = page.html(whole)
+    with matplotlib.rc_context({"axes.labelpad": 30, "xtick.labelsize": 30, "svg.fonttype": "path"}):
+        assert page.html(whole) == before
+
+
+def test_charts_take_every_colour_from_the_page():
+    whole = context(sample())
+    for chart in (
+        charts.rates(whole.results),
+        charts.differences(whole.results),
+        charts.loss(page.history(whole.loss)),
+        charts.lengths([0, 5], [3, 160]),
+    ):
+        assert "style=" not in chart
+        assert not re.search(r"#[0-9a-f]{6}\b|rgb\(", chart)
+        assert set(re.findall(r"(?:fill|stroke)=\"([^\"]*)\"", chart)) <= {"none"}
+    classes = set(re.findall(r"(?:fill|stroke)-(?:ink|soft|line|better|worse|paper)\b", chart))
+    assert all(f".{name} {{" in (page.HERE / "style.css").read_text(encoding="utf-8") for name in classes)
+
+
+def test_charts_say_the_same_in_words_and_escape_names():
+    results = {'<b>"&': result(1, 62) | dict.fromkeys(("before_low", "before_high", "after_low", "after_high"), 0.5)}
+    chart = charts.rates(results)
+    assert "0.8 % right before (50.0 to 50.0 %); " in chart
+    assert "<b>" not in chart
+    assert "$x^2$" in charts.rates({"$x^2$": next(iter(results.values()))})
+
+
+def test_a_logged_loss_that_is_missing_or_not_finite_is_left_out():
+    rows = [{"step": "1", "loss": "nan"}, {"step": "2", "loss": "", "eval_loss": None}, {"loss": "1"}]
+    assert page.history([*rows, {"step": 3, "loss": 1, "eval_loss": "inf"}]) == [(3.0, 1.0, None)]
+
+
+def test_a_report_of_nothing_is_still_a_report():
+    nothing = Context(results={}, rows=[])
+    assert "Nothing was graded" in page.html(nothing)
+    assert "Nothing was graded" in page.markdown(nothing)
+
+
+def test_the_summary_is_one_screen_without_a_word_of_a_model():
+    whole = context(sample() + sample(name="my_set"))
+    short = page.markdown(whole)
+    assert len(short.splitlines()) < 40
+    assert "The score is 3" not in short
+    assert "my\\_set" in short
+    assert "| held-out questions | 20 | 20.0 % (8.1 to 41.6 %) | 75.0 % (53.1 to 88.8 %) | +55.0 (" in short
+    assert "7 asked twice" in short
+    assert "4 same words" in short
+    assert "not a medical device" in short
+
+
+def test_the_limits_speak_of_this_run():
+    assert "The built-in questions ask for bedside scores" in page.html(context(sample()))
+    other = page.html(context(sample(), dataset={"source": "hub", "kept": {}, "dropped": {}}))
+    assert "The built-in questions" not in other
+    assert "come from the same dataset as the training rows" in other
+
+
+def test_tables_for_plots():
+    rows = sample(fixed=1, broken=0, wrong=0, right=1)
+    assert tables.rates(comparison.rounded(comparison.summarise(rows, 42))) == (
+        "set,arm,rate,low,high\nheldout,before,50.0,9.45,90.55\nheldout,after,100.0,34.24,100.0\n"
+    )
+    assert tables.lengths(rows) == (
+        "id,set,arm,tokens\nheldout-0,heldout,before,4\nheldout-0,heldout,after,11\n"
+        "heldout-1,heldout,before,11\nheldout-1,heldout,after,11\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["intervals.json", "histogram.json"])
+def test_templates_for_plots_have_the_anchors_that_dvc_fills(name):
+    template = json.loads((page.HERE / name).read_text(encoding="utf-8"))
+    assert template["data"]["values"] == "<DVC_METRIC_DATA>"
+    assert {"<DVC_METRIC_X>", "<DVC_METRIC_Y>", "<DVC_METRIC_COLOR>"} <= set(
+        re.findall("<[A-Z_]+>", json.dumps(template))
+    )
