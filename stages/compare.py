@@ -9,10 +9,9 @@ import json
 from importlib.metadata import version
 from pathlib import Path
 
-from stages.common import comparison, records, stage
+from stages.common import records, stage
+from stages.common.errors import UserError
 from stages.common.params.schema import Params
-from stages.common.report import page, tables
-from stages.common.report.context import Context
 
 RAW = Path("data/raw/eval.jsonl")
 ARMS = {"before": Path("data/answers/baseline.jsonl"), "after": Path("data/answers/post.jsonl")}
@@ -27,29 +26,36 @@ RATES = Path("metrics/rates.csv")
 LENGTHS = Path("metrics/lengths.csv")
 REPORT = Path("metrics/report.html")
 SUMMARY = Path("metrics/report.md")
-COLUMNS = ("correct", "extracted", "reason", "tokens", "text")
-PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "tokenizers", "safetensors", "dvc")
+PACKAGES = (
+    "torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "safetensors", "scipy",
+    "statsmodels", "wandb", "dvc",
+)  # fmt: skip
 
 
 def main(params: Params) -> str:
     """Write the comparison, the table of answers and the report; returns the summary."""
+    # Imported late: statistics and charts are heavy, and params are checked before anything heavy is.
+    from stages.common import comparison
+    from stages.common.report import page, tables
+    from stages.common.report.context import Context
+
     rows = comparison.graded(RAW, ARMS, params.grading)
     results = comparison.rounded(comparison.summarise(rows, params.grading.seed))
     context = Context(
         results=results,
         rows=rows,
         free=comparison.free(ARMS, params.free_questions),
-        loss=list(csv.DictReader(io.StringIO(LOSS.read_text(encoding="utf-8")))),
-        train=read(TRAIN),
-        dataset=read(DATASET),
-        prompts=read(PROMPTS),
+        loss=list(csv.DictReader(io.StringIO(read(LOSS)))),
+        train=json.loads(read(TRAIN)),
+        dataset=json.loads(read(DATASET)),
+        prompts=json.loads(read(PROMPTS)),
         params=params.model_dump(),
         # Without torch's build suffix: the report is the same wherever the pinned versions are.
         versions={name: version(name).split("+")[0] for name in PACKAGES},
         revisions=revisions(params),
     )
     records.write_json(COMPARE, results)
-    records.write_text(ANSWERS, table(rows))
+    records.write_text(ANSWERS, tables.answers(rows))
     records.write_text(RATES, tables.rates(results))
     records.write_text(LENGTHS, tables.lengths(rows))
     records.write_text(REPORT, page.html(context))
@@ -57,9 +63,12 @@ def main(params: Params) -> str:
     return "; ".join(comparison.sentence(name, result) for name, result in results.items())
 
 
-def read(path: Path) -> records.Row:
-    """A metrics file of an earlier stage."""
-    return json.loads(path.read_text(encoding="utf-8"))
+def read(path: Path) -> str:
+    """A metrics file of an earlier stage. Raises UserError where there is none."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found: run `dvc repro`, which makes it") from None
 
 
 def revisions(params: Params) -> dict[str, str]:
@@ -75,23 +84,13 @@ def revisions(params: Params) -> dict[str, str]:
         "hub": f"{dataset.hub.path} ({dataset.hub.name}, {dataset.hub.split}) at {dataset.hub.revision}",
         "files": ", ".join(dataset.files.data_files),
     }
-    return {"base model": models[params.model.source], "dataset": datasets[dataset.source]}
-
-
-def table(rows: list[records.Row]) -> str:
-    """A row a question with both answers, as CSV."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["id", "set", "question", "answer", *(f"{arm}_{one}" for arm in comparison.ARMS for one in COLUMNS)]
-    )
-    for row in rows:
-        record = row["record"]
-        answers = [row[arm][column] for arm in comparison.ARMS for column in COLUMNS]
-        writer.writerow(
-            [record["id"], row["set"], record["question"], record.get("answer", record.get("response")), *answers]
-        )
-    return text.getvalue()
+    further = {
+        f"evaluation set {one.name}": f"{one.hub.path} ({one.hub.split}) at {one.hub.revision}"
+        if one.source == "hub"
+        else ", ".join(one.data_files)
+        for one in params.evaluation_sets
+    }
+    return {"base model": models[params.model.source], "dataset": datasets[dataset.source], **further}
 
 
 if __name__ == "__main__":

@@ -7,12 +7,12 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from stages.common import dataset, evaluation, records, stage
 from stages.common.errors import UserError
-from stages.common.leaks import Leaks
 from stages.common.params.schema import Params
 
 TRAIN = Path("data/raw/train.jsonl")
@@ -22,6 +22,8 @@ METRICS = Path("metrics/dataset.json")
 
 def main(params: Params) -> str:
     """Write the rows to learn from and those to be asked; returns the summary."""
+    from stages.common.leaks import Leaks  # late: numpy, which params are checked before
+
     asked: list[records.Row] = []
     dropped: dict[str, dict[str, int]] = {}
     for one in params.evaluation_sets:
@@ -53,7 +55,9 @@ def main(params: Params) -> str:
         train_count = records.write(TRAIN, without_leaks(records.read(unchecked), count, Leaks(asked), leaked))
     records.write(EVAL, asked)
     dropped = {"dataset": dict(cleaner.dropped), **dropped}
-    leaks = {name: {reason: leaked[name, reason] for one, reason in leaked if one == name} for name, _ in leaked}
+    leaks: dict[str, dict[str, int]] = {name: {} for name in sorted({row["set"] for row in asked})}
+    for (name, reason), number in leaked.items():
+        leaks[name][reason] = number
 
     kept = {"train": train_count, **Counter(row["set"] for row in asked)}
     records.write_json(METRICS, {"source": params.dataset.source, "kept": kept, "dropped": dropped, "leaks": leaks})
@@ -63,11 +67,11 @@ def main(params: Params) -> str:
 
 
 def without_leaks(
-    rows: Iterator[records.Row], count: int, leaks: Leaks, leaked: Counter[tuple[str, str]]
+    rows: Iterator[records.Row], count: int, leaks: Any, leaked: Counter[tuple[str, str]]
 ) -> Iterator[records.Row]:
     """Rows that overlap no evaluation row; the others are counted in `leaked` by set and reason.
 
-    Raises UserError where none is left, or there is nothing to ask.
+    Raises UserError where none is left.
     """
     kept = 0
     for row in tqdm(rows, total=count, desc="leaks", unit="row", mininterval=1):
@@ -77,7 +81,10 @@ def without_leaks(
             kept += 1
             yield row
     if not kept:
-        raise UserError("dataset: no train row: give it more rows, or change dataset.eval_share")
+        raise UserError(
+            f"dataset: no train row is left: {leaked.total()} overlap an evaluation row: give it more rows, or change "
+            "dataset.eval_share"
+        )
 
 
 if __name__ == "__main__":

@@ -551,7 +551,9 @@ def test_the_same_values_in_another_writing_are_valid(text, tmp_path):
 # --- a stage with bad params ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stage", ["fetch_dataset", "baseline_infer", "finetune_lora"])
+@pytest.mark.parametrize(
+    "stage", ["fetch_dataset", "format_prompts", "baseline_infer", "finetune_lora", "post_infer", "compare"]
+)
 def test_a_stage_refuses_bad_params_before_any_heavy_import(stage, workplace):
     shutil.copytree(ROOT / "stages", workplace / "stages", ignore=shutil.ignore_patterns("__pycache__"))
     text = lined("  r: many").replace("  learning_rate: ", "  learning_rte: ")
@@ -567,7 +569,10 @@ def test_a_stage_refuses_bad_params_before_any_heavy_import(stage, workplace):
     imports = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines() if line.startswith("import time:")}
     said = [line for line in ended.stderr.splitlines() if not line.startswith("import time:")]
     assert "pydantic" in imports
-    assert not {"torch", "transformers", "datasets", "trl", "peft", "wandb", "pandas", "pyarrow"} & imports
+    assert (
+        not {"torch", "transformers", "datasets", "trl", "peft", "wandb", "pandas", "pyarrow", "scipy", "matplotlib"}
+        & imports
+    )
     assert sorted(line.split(": ")[:3] for line in said) == [
         [stage, "params.yaml", "lora.r"],
         [stage, "params.yaml", "training.learning_rate"],

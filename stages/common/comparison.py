@@ -19,14 +19,14 @@ def graded(raw: Path, arms: dict[str, Path], grading: Grading) -> list[Row]:
 
     Raises UserError where the two files do not answer the same questions in the same order.
     """
-    questions = {row["id"]: row for row in records.read(raw)}
+    questions = {(row["set"], row["id"]): row for row in records.read(raw)}
     answers = {arm: list(records.read(path)) for arm, path in arms.items()}
     asked = [[(row["set"], row["id"]) for row in rows] for rows in answers.values()]
     if asked[0] != asked[1]:
         raise UserError(f"{' and '.join(map(str, arms.values()))} answer different questions: run `dvc repro`")
     return [
-        {"record": questions[pair[0]["id"]], "set": pair[0]["set"]}
-        | {arm: _graded(questions[one["id"]], one, grading) for arm, one in zip(ARMS, pair, strict=True)}
+        {"record": questions[pair[0]["set"], pair[0]["id"]], "set": pair[0]["set"]}
+        | {arm: _graded(questions[one["set"], one["id"]], one, grading) for arm, one in zip(ARMS, pair, strict=True)}
         for pair in zip(*answers.values(), strict=True)
         if pair[0]["set"] != "free"
     ]
@@ -84,11 +84,26 @@ def _summary(rows: list[Row], seed: int) -> Row:
     for arm in ARMS:
         low, high = statistics.wilson(sum(correct[arm]), len(rows))
         summary |= {f"{arm}_low": low, f"{arm}_high": high, f"{arm}_form": _form(rows, arm)}
+    summary |= _parts(summary["before_form"], summary["after_form"])
     summary["kind"] = rows[0]["record"]["kind"]
     summary["weak"] = summary["kind"] == "open"
     summary["fixed"] = sum(not before and after for before, after in zip(*correct.values(), strict=True))
     summary["broken"] = sum(before and not after for before, after in zip(*correct.values(), strict=True))
     return summary
+
+
+def _parts(before: Row, after: Row) -> dict[str, float]:
+    """The difference as a part that is form (stating an answer at all) and one that is knowledge (right when stated).
+
+    right = stated x right when stated, so the change of a product is split by its mean factors; the two parts add up to
+    the difference (Kitagawa 1955, Journal of the American Statistical Association 50:1168-1194). An arm that states
+    nothing has no accuracy of its own: the other's is taken, and all of the difference is form.
+    """
+    accuracies = [arm["correct_when_stated"] for arm in (before, after)]
+    known = [accuracy for accuracy in accuracies if accuracy is not None] or [0.0]
+    one, other = (known[0] if accuracy is None else accuracy for accuracy in accuracies)
+    form = (after["stated"] - before["stated"]) * (one + other) / 2
+    return {"diff_form": form, "diff_knowledge": (other - one) * (before["stated"] + after["stated"]) / 2}
 
 
 def _form(rows: list[Row], arm: str) -> dict[str, Any]:
@@ -117,7 +132,7 @@ def sentence(name: str, result: Row) -> str:
 
 
 def rounded(value: Any) -> Any:
-    """Floats to six digits, throughout: what Git shows then changes only where a result does."""
+    """Floats to six significant digits, throughout: what Git shows then changes only where a result does."""
     if isinstance(value, dict):
         return {key: rounded(one) for key, one in value.items()}
-    return round(value, 6) if isinstance(value, float) else value
+    return float(f"{value:.6g}") if isinstance(value, float) else value

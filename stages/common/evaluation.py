@@ -63,7 +63,7 @@ def options_of(value: Any) -> dict[str, str]:
     elif isinstance(value, list) and len(value) <= len(ascii_uppercase):
         pairs = list(zip(ascii_uppercase, value, strict=False))
     elif isinstance(value, str):
-        matches = [LETTERED.match(line) for line in value.splitlines() if line.strip()]
+        matches = [LETTERED.match(line) for line in value.splitlines() if re.search(r"\w", line)]
         pairs = [match.groups() for match in matches if match]
         if len(pairs) != len(matches):
             return {}

@@ -45,7 +45,7 @@ class Dataset(Section):
     source: Literal["builtin", "hub", "files"]
     train_rows: Count
     eval_rows: Count
-    eval_share: Annotated[float, Field(gt=0, lt=1)]
+    eval_share: Annotated[float, Field(ge=0.01, le=0.99)]
     max_dropped_share: Share
     builtin: Builtin
     hub: HubDataset

@@ -130,7 +130,7 @@ class Params(Section):
     @model_validator(mode="after")
     def _sections_agree(self) -> "Params":
         names = [one.name for one in self.evaluation_sets]
-        taken = {name for name in names if names.count(name) > 1 or name in ("train", "heldout", "free")}
+        taken = {name for name in names if names.count(name) > 1 or name in ("train", "heldout", "free", "dataset")}
         if taken:
             raise ValueError(f"evaluation_sets: the names {sorted(taken)} are given twice or reserved: rename them")
         if self.model.backend == "unsloth" and self.model.dtype == "float32":

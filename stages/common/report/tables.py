@@ -28,6 +28,20 @@ def lengths(rows: list[Row]) -> str:
     )
 
 
+def answers(rows: list[Row]) -> str:
+    """A row a question with both answers, their grades and why the wrong ones are wrong."""
+    columns = ("correct", "extracted", "reason", "tokens", "text")
+    return _csv(
+        ["id", "set", "question", "answer", *(f"{arm}_{column}" for arm in ARMS for column in columns)],
+        (
+            [record["id"], row["set"], record["question"], record.get("answer", record.get("response"))]
+            + [row[arm][column] for arm in ARMS for column in columns]
+            for row in rows
+            for record in [row["record"]]
+        ),
+    )
+
+
 def _csv(header: list[str], rows: Iterable[list]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -39,6 +39,17 @@ def points(diff: float | None, low: float | None = None, high: float | None = No
     return f"{signed(100 * diff)} points" + (f", 95 % interval {inner}" if inner != NONE else "")
 
 
+def parts(result: dict) -> str:
+    """What of a difference is form and what is knowledge; empty where it was not taken apart."""
+    if result.get("diff_form") is None:
+        return ""
+    form, knowledge = (signed(100 * result[key]) for key in ("diff_form", "diff_knowledge"))
+    return (
+        f"Of the difference, {form} points are form (stating an answer at all) and {knowledge} points knowledge "
+        "(being right where one is stated)."
+    )
+
+
 def interval(low: float | None, high: float | None) -> str:
     """The ends of an interval of a difference, in points."""
     return NONE if low is None or high is None else f"{signed(100 * low)} to {signed(100 * high)}"

@@ -28,7 +28,7 @@ def rows(data_files: list[str], columns: list[str]) -> Iterator[Row]:
                 seen.update(row)
                 yield row
         except OSError as error:
-            raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+            raise UserError(f"{path}: cannot be read: {' '.join((error.strerror or str(error)).split())}") from None
         missing = [column for column in columns if column not in seen]
         if missing and seen:
             raise UserError(f"{path}: no column {', '.join(missing)}: it has {', '.join(sorted(map(str, seen)))}")
@@ -80,7 +80,7 @@ def _parquet(path: Path) -> Iterator[Row]:
     try:
         for batch in pyarrow.parquet.ParquetFile(path).iter_batches(1000):
             yield from batch.to_pylist()
-    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
+    except (pyarrow.ArrowException, OverflowError, ValueError) as error:
         raise UserError(f"{path}: not valid Parquet: {' '.join(str(error).split())}: write it again") from None
 
 
