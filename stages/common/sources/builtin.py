@@ -14,7 +14,7 @@ def rows(seed: int, scores: list[str] | None = None) -> Iterator[dict[str, str]]
 
     Raises UserError for a name that is no score's.
     """
-    known = {score.name: score for score in SCORES}
+    known = {score.name.replace(" ", "-"): score for score in SCORES}
     scores = scores or list(known)
     unknown = [name for name in scores if name not in known]
     if unknown:
