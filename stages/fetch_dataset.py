@@ -22,22 +22,24 @@ METRICS = Path("metrics/dataset.json")
 
 def main(params: Params) -> str:
     """Write the rows to learn from and those to be asked; returns the summary."""
-    from stages.common.leaks import Leaks  # late: numpy, which params are checked before
+    # All sources first: a file or a score that is not there is told before anything is read or fetched.
+    cleaners = {one.name: dataset.Cleaner() for one in params.evaluation_sets}
+    sets = {one.name: evaluation.rows(one, cleaners[one.name]) for one in params.evaluation_sets}
+    cleaner = dataset.Cleaner()
+    split = dataset.split(params.dataset, cleaner)
 
     asked: list[records.Row] = []
     dropped: dict[str, dict[str, int]] = {}
-    for one in params.evaluation_sets:
-        cleaner = dataset.Cleaner()
-        asked += tqdm(evaluation.rows(one, cleaner), desc=one.name, unit="row", mininterval=1)
-        cleaner.check(f"evaluation set {one.name}", params.dataset.max_dropped_share)
-        dropped[one.name] = dict(cleaner.dropped)
+    for name, rows in sets.items():
+        asked += tqdm(rows, desc=name, unit="row", mininterval=1)
+        cleaners[name].check(f"evaluation set {name}", params.dataset.max_dropped_share)
+        dropped[name] = dict(cleaners[name].dropped)
 
-    cleaner = dataset.Cleaner()
     heldout: list[records.Row] = []
     total = params.dataset.train_rows + params.dataset.eval_rows
 
     def candidates() -> Iterator[records.Row]:
-        for row in tqdm(dataset.split(params.dataset, cleaner), total=total, desc="rows", unit="row", mininterval=1):
+        for row in tqdm(split, total=total, desc="rows", unit="row", mininterval=1):
             if row["set"] == "heldout":
                 heldout.append(row)
             else:
@@ -45,6 +47,8 @@ def main(params: Params) -> str:
         cleaner.check(f"dataset {params.dataset.source}", params.dataset.max_dropped_share)
         if not heldout:
             raise UserError("dataset: no held-out row: give it more rows, or change dataset.eval_share")
+
+    from stages.common.leaks import Leaks  # late: numpy, which params are checked before
 
     # Twice through the training rows: whether one leaks is known only when every evaluation row is.
     with tempfile.TemporaryDirectory() as folder:
@@ -82,8 +86,8 @@ def without_leaks(
             yield row
     if not kept:
         raise UserError(
-            f"dataset: no train row is left: {leaked.total()} overlap an evaluation row: give it more rows, or change "
-            "dataset.eval_share"
+            f"dataset: no train row is left of {count}: {leaked.total()} overlap an evaluation row: give it more rows, "
+            "or change dataset.eval_share"
         )
 
 

@@ -4,10 +4,12 @@ usage: python -m stages.finetune_lora
 """
 
 import csv
+import importlib.util
 import io
 from pathlib import Path
 
 from stages.common import adapter, model, records, stage, tracking
+from stages.common.errors import UserError
 from stages.common.params.schema import Params
 
 TRAIN = Path("data/prompts/train.jsonl")
@@ -19,20 +21,27 @@ COLUMNS = ["step", "epoch", "loss", "eval_loss", "learning_rate", "grad_norm"]
 
 
 def main(params: Params) -> str:
-    """Write the adapter, its metrics and the curve of its loss; returns the summary."""
+    """Write the adapter, its metrics and the curve of its loss; returns the summary.
+
+    Raises UserError where the environment cannot train by these params, and where the training diverges.
+    """
+    wandb_mode = tracking.mode()
+    check_optimizer(params.training.optim)
     tuned = model.for_training(params.model, params.lora, params.training.seed, params.training.gradient_checkpointing)
 
     from datasets import Dataset
 
-    from stages.common.trainer import CompletionTrainer
+    from stages.common.trainer import CompletionTrainer, LastStep
 
-    wandb_mode = tracking.mode()
+    train = Dataset.from_list(examples(TRAIN))
+    wandb_mode = tracking.start(wandb_mode)
     trainer = CompletionTrainer(
         model=tuned,
-        args=config(params, tracking.report_to(wandb_mode)),
-        train_dataset=Dataset.from_list(examples(TRAIN)),
+        args=config(params),
+        train_dataset=train,
         eval_dataset=Dataset.from_list(examples(EVAL)) if params.training.eval_strategy != "no" else None,
         processing_class=model.tokenizer(params.model),
+        callbacks=[LastStep(), *tracking.callbacks(wandb_mode)],
     )
     result = trainer.train()
     tracking.finish(wandb_mode)
@@ -46,7 +55,7 @@ def main(params: Params) -> str:
         "final_loss": next(row["loss"] for row in reversed(history) if "loss" in row),
         "eval_loss": next((row["eval_loss"] for row in reversed(history) if "eval_loss" in row), None),
         "steps": result.global_step,
-        "rows": len(trainer.train_dataset),
+        "rows": len(train),  # the trainer's own dataset may hold packs of them
         "trainable_parameters": trainable,
         "total_parameters": total,
     }
@@ -55,6 +64,15 @@ def main(params: Params) -> str:
         f"{result.global_step} steps, loss {metrics['loss']:.3f}, last {metrics['final_loss']:.3f}; "
         f"{trainable:,} of {total:,} parameters trained; W&B {wandb_mode}"
     )
+
+
+def check_optimizer(optim: str) -> None:
+    """Raise UserError where an 8-bit optimizer is asked for and its library is not installed."""
+    if "8bit" in optim and importlib.util.find_spec("bitsandbytes") is None:
+        raise UserError(
+            f"training.optim: {optim} needs bitsandbytes, which is not installed: "
+            "make install-gpu, or set it to adamw_torch"
+        )
 
 
 def examples(path: Path) -> list[records.Row]:
@@ -69,7 +87,7 @@ def examples(path: Path) -> list[records.Row]:
     ]
 
 
-def config(params: Params, report_to: list[str]) -> "SFTConfig":  # noqa: F821 - imported late, as all of torch is
+def config(params: Params) -> "SFTConfig":  # noqa: F821 - imported late, as all of torch is
     """The trainer's arguments: those of params by their own names, and what follows from them."""
     import torch
     from trl import SFTConfig
@@ -77,7 +95,8 @@ def config(params: Params, report_to: list[str]) -> "SFTConfig":  # noqa: F821 -
     return SFTConfig(
         output_dir=".cache/trainer",
         save_strategy="no",
-        report_to=report_to,
+        report_to=[],  # W&B's callback is given beside it, guarded
+        logging_nan_inf_filter=False,  # a loss that is not finite is to be seen
         use_cpu=not torch.cuda.is_available(),
         bf16=params.model.dtype == "bfloat16",
         fp16=params.model.dtype == "float16",

@@ -54,3 +54,25 @@ def tiny_tokenizer(tiny):
     from stages.common import model
 
     return model.tokenizer(tiny.model)
+
+
+@pytest.fixture(scope="session")
+def base(tiny):
+    """The tiny model without an adapter, as it answers."""
+    from stages.common import model
+
+    return model.for_answers(tiny.model, None, 1.0)
+
+
+@pytest.fixture(scope="session")
+def prompts(tiny_tokenizer):
+    """Six uneven prompts as token ids."""
+    texts = [
+        "Short.",
+        "A somewhat longer question about fever?",
+        "x" * 150,
+        "Two\nlines",
+        "é" * 40,
+        "Last one: urea 9.2",
+    ]
+    return tiny_tokenizer(texts).input_ids

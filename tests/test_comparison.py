@@ -122,3 +122,17 @@ def test_free_questions_are_shown_and_never_graded(tmp_path, both):
         "two",
     ]
     assert comparison.graded(tmp_path / "free.jsonl", {"before": path, "after": path}, GRADING) == []
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    ("arm", "remedy"), [("before", "set model.dtype"), ("after", r"lower training\.learning_rate")]
+)
+def test_a_reference_loss_that_is_not_finite_is_one_clear_line(tmp_path, both, arm, remedy, loss):
+    both([right(0), right(1)], [right(0), right(1)])
+    arms = {name: tmp_path / f"{name}.jsonl" for name in ("before", "after")}
+    rows = list(records.read(arms[arm]))
+    rows[1]["reference_loss"] = loss
+    records.write(arms[arm], rows)
+    with pytest.raises(UserError, match=f"{arm}.jsonl: question 1: reference_loss is {loss}: .*{remedy}"):
+        comparison.graded(tmp_path / "raw.jsonl", arms, GRADING)

@@ -164,9 +164,11 @@ def test_one_question_about_two_contexts_is_two_questions(ask):
     ("row", "reason"),
     [
         ({"q": "Else?", "a": "D", "o": ABC}, "answer is no option"),
-        ({"q": "Else?", "a": "A", "o": "Aspirin, Iron"}, "answer is no option"),
-        ({"q": "Else?", "a": "A"}, "answer is no option"),
-        ({"q": "Else?", "a": "A", "o": None}, "answer is no option"),
+        ({"q": "Else?", "a": "A", "o": "Aspirin, Iron"}, "unreadable options"),
+        ({"q": "Else?", "a": "A"}, "no options"),
+        ({"q": "Else?", "a": "A", "o": None}, "no options"),
+        ({"q": "Else?", "a": "A", "o": ["Iron", " iron"]}, "options of the same text"),
+        ({"q": "Else?", "a": "A", "o": ["Iron", "Lead\0"]}, "control characters in options"),
         ({"q": "Else?", "o": ABC}, "no answer"),
         ({"q": "Else?", "a": ["A"], "o": ABC}, "mistyped answer"),
         ({"q": " ", "a": "A", "o": ABC}, "empty question"),
@@ -239,7 +241,7 @@ def test_the_stage_asks_held_out_rows_and_then_each_set(ask, values):
     [
         ({"options": "choices"}, "no column choices: it has a, o, q"),
         ({"context": "abstract"}, "no column abstract: it has a, o, q"),
-        ({"answer": "q"}, "evaluation set mine: no usable row among 10 (answer is no option 10)"),
+        ({"question": "a", "answer": "q"}, "evaluation set mine: no usable row among 10 (answer is no option 10)"),
     ],
 )
 def test_a_set_that_does_not_fit_its_columns_stops_before_anything_is_written(columns, said, ask, values, tmp_path):

@@ -1,7 +1,6 @@
 """Answers are greedy, in order, the same in a batch as alone, and the same for both arms but for the adapter."""
 
 import ast
-import copy
 import json
 from pathlib import Path
 
@@ -12,24 +11,6 @@ from stages import baseline_infer, post_infer
 from stages.common import adapter, inference, likelihood, model, records
 from stages.common.errors import UserError
 from tests.conftest import ROOT
-
-
-@pytest.fixture(scope="module")
-def base(tiny):
-    return model.for_answers(tiny.model, None, 1.0)
-
-
-@pytest.fixture(scope="module")
-def prompts(tiny_tokenizer):
-    texts = [
-        "Short.",
-        "A somewhat longer question about fever?",
-        "x" * 150,
-        "Two\nlines",
-        "é" * 40,
-        "Last one: urea 9.2",
-    ]
-    return tiny_tokenizer(texts).input_ids
 
 
 @pytest.fixture
@@ -44,29 +25,6 @@ def workspace(tiny, tiny_tokenizer, prompts, tmp_path, monkeypatch):
                 weight.normal_(std=0.5)
     adapter.save(tuned, post_infer.ADAPTER)
     return tmp_path
-
-
-def answers(base, tokenizer, prompts, generation):
-    found = {}
-    for batch, ids in inference.generate(base, tokenizer, prompts, generation):
-        found.update(zip(batch, ids, strict=True))
-    return [found[index] for index in range(len(prompts))]
-
-
-def test_a_batch_answers_as_singles_do(base, tiny, tiny_tokenizer, prompts):
-    long = tiny.generation.model_copy(update={"max_new_tokens": 24})
-    together = answers(base, tiny_tokenizer, prompts, long.model_copy(update={"batch_size": len(prompts)}))
-    alone = answers(base, tiny_tokenizer, prompts, long.model_copy(update={"batch_size": 1}))
-    assert together == alone
-    assert len({tuple(ids) for ids in alone}) == len(prompts), "the answers differ, so the test can fail"
-
-
-def test_an_answer_ends_with_its_first_stop_token(tiny_tokenizer, base, tiny, prompts):
-    (ids,) = answers(base, tiny_tokenizer, prompts[:1], tiny.generation)
-    other = copy.deepcopy(tiny_tokenizer)
-    other.eos_token = other.convert_ids_to_tokens(ids[3])
-    (cut,) = answers(base, other, prompts[:1], tiny.generation)
-    assert cut == ids[: ids.index(ids[3]) + 1]
 
 
 def test_rows_are_written_in_the_order_of_the_prompts(workspace, tiny):

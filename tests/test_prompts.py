@@ -5,6 +5,7 @@ import copy
 import pytest
 from tokenizers import processors
 
+from stages.common.errors import UserError
 from stages.common.prompts import Formatter, fit
 
 ROW = {"id": "1", "set": "train", "question": "Which?", "reasoning": "First {this}.", "response": "That."}
@@ -101,3 +102,28 @@ def test_a_prompt_that_fills_the_length_is_dropped_not_truncated_to_nothing(tiny
     (row,) = Formatter(tiny_tokenizer, tiny.prompt).examples([ROW])
     short = tiny.prompt.model_copy(update={"max_length": len(row["prompt_ids"]), "overlong": "truncate"})
     assert fit(row, short)[1] == "dropped"
+
+
+@pytest.mark.parametrize(
+    ("template", "line"),
+    [
+        (None, "this model's tokenizer has no chat template: choose plain$"),
+        ("hello", "this model's chat template prints the question 0 times, not once: choose plain$"),
+        (
+            "{% for m in messages %}{{ m.content }}{{ m.content }}{% endfor %}",
+            "this model's chat template prints the question 2 times, not once: choose plain$",
+        ),
+        (
+            "{{ raise_exception('a system turn\nis needed') }}",
+            r"this model's chat template fails \(a system turn is needed\)",
+        ),
+        ("{% for m in", "this model's chat template fails"),
+        ("{{ messages[1].content + 1 }}", "this model's chat template fails"),
+    ],
+)
+def test_a_chat_template_that_does_not_say_the_question_once_is_one_clear_line(tiny, tiny_tokenizer, template, line):
+    other = copy.deepcopy(tiny_tokenizer)
+    other.chat_template = template
+    with pytest.raises(UserError, match=f"^prompt.style: chat: {line}") as error:
+        Formatter(other, tiny.prompt.model_copy(update={"style": "chat"})).examples([ROW])
+    assert "\n" not in str(error.value)

@@ -95,7 +95,7 @@ def test_a_missing_file_says_what_makes_it(tmp_path):
         list(records.read(tmp_path / "rows.jsonl"))
 
 
-@pytest.mark.parametrize("damage", [b'{"row": 2', b"", b"\xff\n"])
+@pytest.mark.parametrize("damage", [b'{"row": 2', b"", b"\xff\n", b"5", b"9" * 5000, b"[" * 100_000])
 def test_a_damaged_file_is_one_clear_line(damage, tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b'{"row": 1}\n' + damage + b'\n{"row": 3}\n')

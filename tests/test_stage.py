@@ -1,14 +1,19 @@
 """A stage ends with one line that says what came of it, or with a line for each problem; its cost is written aside."""
 
+import errno
 import json
 import os
 import re
+from pathlib import Path
 from unittest import mock
 
 import pytest
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 
-from stages.common import stage
-from stages.common.errors import UserError
+from stages.common import records, stage
+from stages.common.errors import UserError, naming
 
 
 @pytest.fixture(autouse=True)
@@ -91,3 +96,119 @@ def test_a_failure_keeps_the_costs_of_the_last_success(error, workplace):
 def test_no_library_reports_home():
     stage.run("some_stage", lambda params: "done")
     assert os.environ["HF_HUB_DISABLE_TELEMETRY"] == os.environ["DO_NOT_TRACK"] == "1"
+
+
+def failure(capsys, main):
+    """What a stage that fails says, in its one line."""
+    with pytest.raises(SystemExit) as ended:
+        stage.run("some_stage", main)
+    assert ended.value.code == 1
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    return err.removesuffix("\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(errno.ENOSPC, "x", "a/b"), "cannot write a/b: No space left on device: free some space"),
+        (OSError(errno.ENOSPC, "x"), "cannot write a file: No space left on device: free some space"),
+        (OSError(errno.EROFS, "x", b"a/b"), "cannot write a/b: Read-only file system: make it writable"),
+        (OSError(errno.EACCES, "x", "a"), "cannot read or write a: Permission denied: make it readable and writable"),
+        (
+            OSError(errno.EISDIR, "x", "p", None, "a"),
+            "cannot read or write a: Is a directory: move away what is in its place",
+        ),
+        (OSError(errno.ENOENT, "x", "a"), "cannot read or write a: No such file or directory: put it there"),
+        (OSError(errno.EIO, "x", "a"), "cannot read or write a: Input/output error: mend that"),
+        (
+            SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+            "cannot write a safetensors file: No space left on device: free some space",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_line(capsys, error, line):
+    assert failure(capsys, fail(error)) == f"some_stage: {line}, then `dvc repro` again"
+
+
+def test_a_full_disk_keeps_the_earlier_file_and_names_it(capsys, monkeypatch):
+    path = Path("data/rows.jsonl")
+    records.write(path, [{"earlier": 1}])
+
+    def full(file):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        line = failure(capsys, lambda params: records.write(path, [{"later": 2}]))
+    assert "cannot write data/rows.jsonl: No space left on device" in line
+    assert list(records.read(path)) == [{"earlier": 1}]
+    assert [one.name for one in path.parent.iterdir()] == ["rows.jsonl"]
+
+
+def test_a_folder_in_the_place_of_a_file_is_one_line(capsys):
+    path = Path("data/rows.jsonl")
+    (path / "inside").mkdir(parents=True)
+    for main in (lambda params: records.write(path, []), lambda params: list(records.read(path))):
+        assert "cannot read or write data/rows.jsonl: Is a directory: move away" in failure(capsys, main)
+    assert [one.name for one in path.parent.iterdir()] == ["rows.jsonl"]
+
+
+def test_a_file_in_the_place_of_a_folder_is_one_line_wherever_it_is_met(capsys, workplace):
+    (workplace / "metrics").write_text("")
+    assert "cannot read or write metrics" in failure(capsys, lambda params: "done")
+    assert "cannot read or write metrics" in failure(capsys, lambda params: records.write(Path("metrics/a/b"), []))
+
+
+def test_weights_that_cannot_be_written_are_one_line(capsys):
+    Path("weights").mkdir()
+    assert "Is a directory" in failure(capsys, lambda params: save_file({"a": torch.zeros(2)}, "weights"))
+
+
+def test_an_error_of_a_partial_file_names_the_whole_one(capsys):
+    def main(params):
+        with naming(Path("models/adapter"), Path("models/adapter.partial")):
+            raise SafetensorError('I/O error: No space left on device (os error 28) at path "x"')
+
+    assert "cannot write models/adapter: No space left on device" in failure(capsys, main)
+
+    def other(params):
+        with naming(Path("models/adapter"), Path("models/adapter.partial")):
+            raise PermissionError(errno.EACCES, "x", "models/adapter.partial/adapter_config.json")
+
+    assert "cannot read or write models/adapter: Permission denied" in failure(capsys, other)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError("no number"),
+        OSError(errno.ENOENT, "x"),
+        ConnectionRefusedError(errno.ECONNREFUSED, "x"),
+        RuntimeError("no such op (os error 28)"),
+        SafetensorError("HeaderTooSmall"),
+    ],
+    ids=repr,
+)
+def test_other_errors_keep_their_traceback(error):
+    with pytest.raises(type(error)):
+        stage.run("some_stage", fail(error))
+
+
+@pytest.mark.parametrize(
+    "exhaust",
+    [
+        lambda params: torch.empty(10**15),
+        lambda params: bytearray(10**15),
+        fail(MemoryError()),
+        fail(torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2.00 GiB. GPU 0 has")),
+        fail(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")),
+        fail(OSError(errno.ENOMEM, "Cannot allocate memory")),
+    ],
+)
+def test_too_little_memory_names_the_params_to_lower(capsys, exhaust):
+    line = failure(capsys, exhaust)
+    assert re.match(r"some_stage: out of memory( \(.*\))?: lower ", line)
+    for key in ("training.per_device_train_batch_size", "prompt.max_length", "generation.batch_size"):
+        assert key in line
+    assert "generation.max_new_tokens" in line

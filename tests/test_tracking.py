@@ -9,6 +9,7 @@ from unittest import mock
 import pytest
 
 from stages.common import tracking
+from stages.common.errors import UserError
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 
@@ -20,6 +21,14 @@ def home(tmp_path, monkeypatch):
         for name in [name for name in os.environ if name.startswith("WANDB") or name == "NETRC"]:
             del os.environ[name]
         yield tmp_path
+
+
+@pytest.fixture
+def client(monkeypatch):
+    """The W&B client, faked."""
+    fake = SimpleNamespace(init=mock.Mock(), finish=mock.Mock(), teardown=mock.Mock(), run=None)
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    return fake
 
 
 def netrc(folder: Path, host="api.wandb.ai", name=".netrc", rights=0o600):
@@ -70,15 +79,33 @@ def test_a_netrc_that_cannot_be_read_is_none(content, home):
     assert tracking.mode() == "offline"
 
 
-@pytest.mark.parametrize("chosen", ["online", "offline", "disabled"])
-@pytest.mark.parametrize("key", [KEY, None])
-def test_the_chosen_mode_wins_over_the_key(chosen, key, home):
+@pytest.mark.parametrize(
+    ("chosen", "effective"),
+    [("online", "online"), ("run", "online"), ("offline", "offline"), ("dryrun", "offline"), ("disabled", "disabled")],
+)
+def test_the_chosen_mode_wins_over_the_key(chosen, effective, home):
     os.environ["WANDB_MODE"] = chosen
-    if key:
-        os.environ["WANDB_API_KEY"] = key
-        netrc(home)
-    assert tracking.mode() == chosen
-    assert os.environ["WANDB_MODE"] == chosen
+    if effective != "online":
+        assert tracking.mode() == effective
+        os.environ["WANDB_MODE"] = chosen
+    os.environ["WANDB_API_KEY"] = KEY
+    assert tracking.mode() == effective
+    assert os.environ["WANDB_MODE"] == effective
+
+
+@pytest.mark.parametrize("chosen", ["bogus", "ONLINE", " ", "off\nline"])
+def test_a_mode_that_there_is_not_is_one_clear_line(chosen):
+    os.environ["WANDB_MODE"] = chosen
+    with pytest.raises(UserError, match=r"^WANDB_MODE: .*: choose online, offline or disabled$"):
+        tracking.mode()
+
+
+def test_online_without_a_key_is_one_clear_line(home):
+    os.environ["WANDB_MODE"] = "online"
+    netrc(home, host="elsewhere.example")
+    line = "^WANDB_MODE: online: there is no key for https://api.wandb.ai: run `wandb login`, .* WANDB_MODE to offline$"
+    with pytest.raises(UserError, match=line):
+        tracking.mode()
 
 
 def test_an_empty_mode_is_no_choice():
@@ -110,10 +137,63 @@ def test_deciding_does_not_import_the_client(monkeypatch):
     tracking.finish("disabled")
 
 
-@pytest.mark.parametrize(("mode", "finished"), [("online", 1), ("offline", 1), ("disabled", 0)])
-def test_a_run_that_was_begun_is_closed(mode, finished, monkeypatch):
-    client = SimpleNamespace(finish=mock.Mock())
-    monkeypatch.setitem(sys.modules, "wandb", client)
+@pytest.mark.parametrize(("mode", "begun"), [("online", 1), ("offline", 1), ("disabled", 0)])
+def test_a_run_is_begun_and_closed(mode, begun, client):
+    os.environ["WANDB_PROJECT"] = "mine"
+    assert tracking.start(mode) == mode
+    assert client.init.call_args_list == [mock.call(project="mine", mode=mode)] * begun
     tracking.finish(mode)
-    assert client.finish.call_count == finished
-    assert tracking.report_to(mode) == ["wandb"] * finished
+    assert client.finish.call_count == begun
+
+
+@pytest.mark.parametrize(("mode", "count"), [("online", 1), ("offline", 1), ("disabled", 0)])
+def test_the_trainer_gets_a_guarded_callback_for_a_run(mode, count):
+    assert [type(one) for one in tracking.callbacks(mode)] == [tracking.Guarded] * count
+
+
+def test_what_cannot_be_reached_is_kept_offline(client, capsys):
+    tracking.mode()
+    client.init.side_effect = [ConnectionError("no\nnetwork"), None]
+    assert tracking.start("online") == "offline"
+    assert capsys.readouterr().out == "W&B: no network: tracking is not online, and training goes on\n"
+
+
+def test_a_client_that_does_not_work_at_all_is_left_out(client, capsys):
+    tracking.mode()
+    client.init.side_effect = OSError(28, "No space left on device")
+    assert tracking.start("offline") == "disabled"
+    assert capsys.readouterr().out.count("\n") == 1
+
+
+def test_a_callback_that_failed_is_said_once_and_not_called_again(capsys):
+    callback = mock.Mock()
+    callback.on_log.side_effect = [7, BrokenPipeError()]
+    guarded = tracking.Guarded(callback)
+    assert [guarded.on_log(1, logs={}), guarded.on_log(2), guarded.on_log(3), guarded.on_train_end()] == [
+        7,
+        *[None] * 3,
+    ]
+    assert callback.on_log.call_count == 2
+    assert not callback.on_train_end.called
+    assert capsys.readouterr().out == "W&B: BrokenPipeError: training goes on without it\n"
+
+
+def test_an_interruption_is_no_failure_of_tracking():
+    with pytest.raises(KeyboardInterrupt):
+        tracking.Guarded(SimpleNamespace(on_log=mock.Mock(side_effect=KeyboardInterrupt))).on_log()
+
+
+def test_an_upload_that_does_not_end_is_left_for_later(client, capsys):
+    client.finish.side_effect = TimeoutError("Timed out")
+    client.teardown.side_effect = AssertionError
+    tracking.finish("online")
+    line = "W&B: Timed out: `wandb sync wandb/latest-run` uploads what is missing\n"
+    assert capsys.readouterr().out == line
+    assert client.teardown.called
+
+
+def test_the_client_is_told_to_wait_for_no_network_for_ever():
+    os.environ["WANDB_INIT_TIMEOUT"] = "7"
+    tracking.mode()
+    assert os.environ["WANDB_INIT_TIMEOUT"] == "7"
+    assert float(os.environ["WANDB_FINISH_TIMEOUT"]) > 0

@@ -1,12 +1,17 @@
 """The loss counts the completions alone, and is the number that TRL's own path would give."""
 
+import csv
 import json
+import os
+from unittest import mock
 
 import pytest
 import torch
+from transformers import TrainerCallback
 
 from stages import finetune_lora
-from stages.common import model, records
+from stages.common import adapter, model, records, tracking
+from stages.common.errors import UserError
 from stages.common.prompts import Formatter
 from stages.common.trainer import CompletionTrainer
 
@@ -25,13 +30,17 @@ def workspace(tiny, tiny_tokenizer, tmp_path, monkeypatch):
     return tmp_path
 
 
+def changed(tiny, **training):
+    return tiny.model_copy(update={"training": tiny.training.model_copy(update=training)})
+
+
 @pytest.fixture
 def trainer(workspace, tiny, tiny_tokenizer):
     from datasets import Dataset
 
     return CompletionTrainer(
         model=model.for_training(tiny.model, tiny.lora, 0, False),
-        args=finetune_lora.config(tiny, []),
+        args=finetune_lora.config(tiny),
         train_dataset=Dataset.from_list(finetune_lora.examples(finetune_lora.TRAIN)),
         processing_class=tiny_tokenizer,
     )
@@ -110,7 +119,7 @@ def test_packed_rows_do_not_see_each_other(workspace, tiny, tiny_tokenizer):
     rows = finetune_lora.examples(finetune_lora.TRAIN)
     trainer = CompletionTrainer(
         model=model.for_training(tiny.model, tiny.lora, 0, False),
-        args=finetune_lora.config(tiny.model_copy(update={"training": training}), []),
+        args=finetune_lora.config(tiny.model_copy(update={"training": training})),
         train_dataset=Dataset.from_list(rows[:2]),
         processing_class=tiny_tokenizer,
     )
@@ -124,3 +133,103 @@ def test_packed_rows_do_not_see_each_other(workspace, tiny, tiny_tokenizer):
         total += torch.nn.functional.cross_entropy(logits, torch.tensor(row["input_ids"][first:]), reduction="sum")
         count += len(row["input_ids"]) - first
     assert together.item() == pytest.approx((total / count).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("epochs", [1, 0.3])
+def test_a_run_shorter_than_the_logging_steps_still_has_a_loss(workspace, tiny, epochs):
+    finetune_lora.main(changed(tiny, num_train_epochs=epochs, per_device_train_batch_size=4, logging_steps=50))
+    metrics = json.loads(finetune_lora.METRICS.read_text())
+    (row,) = csv.DictReader(finetune_lora.LOSS.read_text().splitlines())
+    assert int(row["step"]) == metrics["steps"] < 50
+    assert float(row["loss"]) == metrics["final_loss"] == pytest.approx(metrics["loss"], abs=1e-4)
+
+
+def test_the_last_step_is_logged_once(workspace, tiny):
+    for every, steps in ((1, ["1", "2", "3", "4"]), (2, ["2", "4"]), (3, ["3", "4"])):
+        finetune_lora.main(changed(tiny, num_train_epochs=2, per_device_train_batch_size=4, logging_steps=every))
+        assert [row["step"] for row in csv.DictReader(finetune_lora.LOSS.read_text().splitlines())] == steps
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_no_adapter(workspace, tiny, monkeypatch, value):
+    whole = CompletionTrainer.compute_loss
+    monkeypatch.setattr(
+        CompletionTrainer,
+        "compute_loss",
+        lambda self, *given, **named: whole(self, *given, **named) * (1 if self.state.global_step < 2 else value),
+    )
+    line = rf"^training diverged: loss is {value} at step 3: lower training\.learning_rate \(it is 0\.02\)$"
+    with pytest.raises(UserError, match=line):
+        finetune_lora.main(changed(tiny, logging_steps=3))
+    assert not finetune_lora.ADAPTER.exists()
+    assert not finetune_lora.METRICS.exists()
+
+
+def test_weights_that_are_not_finite_are_not_saved(tiny, tmp_path):
+    tuned = model.for_training(tiny.model, tiny.lora, 0, False)
+    adapter.save(tuned, tmp_path / "adapter")
+    before = (tmp_path / "adapter" / adapter.WEIGHTS).read_bytes()
+    next(weight for name, weight in tuned.named_parameters() if "lora_B" in name).data[0, 0] = float("nan")
+    with pytest.raises(
+        UserError, match=r"^training diverged: .*lora_B.* is not finite: lower training\.learning_rate$"
+    ):
+        adapter.save(tuned, tmp_path / "adapter")
+    assert (tmp_path / "adapter" / adapter.WEIGHTS).read_bytes() == before
+
+
+def test_an_adapter_that_cannot_be_written_leaves_nothing_behind(tiny, tmp_path, monkeypatch):
+    tuned = model.for_training(tiny.model, tiny.lora, 0, False)
+
+    def full(folder, **_):
+        folder.mkdir()
+        (folder / "half").write_bytes(b"1234")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tuned, "save_pretrained", full)
+    with pytest.raises(OSError, match="No space left"):
+        adapter.save(tuned, tmp_path / "adapter")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("optim", ["adamw_8bit", "paged_adamw_8bit"])
+def test_an_optimizer_without_its_library_is_one_line_before_the_model_is_loaded(workspace, tiny, monkeypatch, optim):
+    monkeypatch.setattr(model, "for_training", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    line = rf"^training\.optim: {optim} needs bitsandbytes, .*: make install-gpu, or set it to adamw_torch$"
+    with pytest.raises(UserError, match=line):
+        finetune_lora.main(changed(tiny, optim=optim))
+
+
+def test_an_optimizer_whose_library_is_there_is_left_alone(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    finetune_lora.check_optimizer("adamw_8bit")
+
+
+def test_packed_rows_are_counted_one_by_one(workspace, tiny):
+    finetune_lora.main(changed(tiny, packing=True, num_train_epochs=1))
+    assert json.loads(finetune_lora.METRICS.read_text())["rows"] == 8
+
+
+def test_a_wrong_wandb_mode_is_said_before_the_model_is_loaded(workspace, tiny, monkeypatch):
+    monkeypatch.setattr(model, "for_training", None)
+    monkeypatch.setenv("WANDB_MODE", "bogus")
+    with pytest.raises(UserError, match="WANDB_MODE: 'bogus'"):
+        finetune_lora.main(tiny)
+
+
+def test_training_goes_on_when_tracking_fails(workspace, tiny, monkeypatch, capsys):
+    class Broken(TrainerCallback):
+        def on_log(self, *_, **__):
+            raise ConnectionResetError("the client is gone")
+
+    monkeypatch.setattr(tracking, "callbacks", lambda mode: [tracking.Guarded(Broken())])
+    finetune_lora.main(tiny)
+    assert (finetune_lora.ADAPTER / adapter.WEIGHTS).is_file()
+    assert capsys.readouterr().out.count("W&B: the client is gone: training goes on without it\n") == 1
+
+
+def test_an_offline_run_is_kept_in_the_folder_wandb(workspace, tiny):
+    with mock.patch.dict(os.environ, WANDB_MODE="offline"):
+        assert finetune_lora.main(tiny).endswith("; W&B offline")
+    (run,) = workspace.glob("wandb/offline-run-*/run-*.wandb")
+    assert b"train/global_step" in run.read_bytes()

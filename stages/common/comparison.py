@@ -1,5 +1,6 @@
 """Both arms side by side: every question graded before and after, and each evaluation set summed up."""
 
+import math
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -17,10 +18,11 @@ ARMS = ("before", "after")
 def graded(raw: Path, arms: dict[str, Path], grading: Grading) -> list[Row]:
     """A row a question: the record, and under `before` and `after` the answer, its grade and its form.
 
-    Raises UserError where the two files do not answer the same questions in the same order.
+    Raises UserError where the two files do not answer the same questions in the same order, or a loss is not finite.
     """
     questions = {(row["set"], row["id"]): row for row in records.read(raw)}
     answers = {arm: list(records.read(path)) for arm, path in arms.items()}
+    _check_losses(answers, arms)
     asked = [[(row["set"], row["id"]) for row in rows] for rows in answers.values()]
     if asked[0] != asked[1]:
         raise UserError(f"{' and '.join(map(str, arms.values()))} answer different questions: run `dvc repro`")
@@ -30,6 +32,19 @@ def graded(raw: Path, arms: dict[str, Path], grading: Grading) -> list[Row]:
         for pair in zip(*answers.values(), strict=True)
         if pair[0]["set"] != "free"
     ]
+
+
+def _check_losses(answers: dict[str, list[Row]], arms: dict[str, Path]) -> None:
+    """Raise UserError for the first reference loss that is not finite: the model itself is broken then."""
+    remedies = {"before": "set model.dtype to float32 or bfloat16", "after": "lower training.learning_rate"}
+    for arm, rows in answers.items():
+        for row in rows:
+            loss = row.get("reference_loss")
+            if loss is not None and not math.isfinite(loss):
+                raise UserError(
+                    f"{arms[arm]}: question {row['id']}: reference_loss is {loss}: the model computes no numbers: "
+                    f"{remedies[arm]}, then `dvc repro`"
+                )
 
 
 def free(arms: dict[str, Path], questions: list[str]) -> list[Row]:

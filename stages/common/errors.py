@@ -1,5 +1,94 @@
 """What a person can mend: shown as its own text, never as a traceback."""
 
+import errno
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})  # these only ever come from writing
+REMEDIES = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space, or raise the quota",
+    errno.EFBIG: "raise the limit (ulimit -f)",
+    errno.EROFS: "make it writable",
+    errno.EACCES: "make it readable and writable",
+    errno.EPERM: "make it readable and writable",
+    errno.EISDIR: "move away what is in its place",
+    errno.ENOTDIR: "move away what is in its place",
+    errno.EEXIST: "move away what is in its place",
+    errno.ENOTEMPTY: "move away what is in its place",
+    errno.ENOENT: "put it there",
+    errno.EMFILE: "raise the limit (ulimit -n)",
+}
+NO_MEMORY = ("DefaultCPUAllocator", "CUDA out of memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
 
 class UserError(Exception):
     """A mistake in params, data or surroundings; its text says what was wrong, where, and what to do."""
+
+
+def explained(error: Exception) -> str | None:
+    """One line for an error of the machine (no memory, no space, a file in the way); None for one of the code."""
+    return out_of_memory(error) or unusable_file(error)
+
+
+def out_of_memory(error: Exception) -> str | None:
+    """What to lower, where `error` says that the memory of the GPU or of the machine ran out; else None.
+
+    torch is not imported for it: on a GPU its error has a class of that name, on a CPU it is a plain RuntimeError.
+    """
+    known = (
+        isinstance(error, MemoryError)
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or "OutOfMemoryError" in (kind.__name__ for kind in type(error).__mro__)
+        or (isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY))
+    )
+    if not known:
+        return None
+    return (
+        f"out of memory{_reason(error)}: lower training.per_device_train_batch_size or prompt.max_length where it "
+        "trains, generation.batch_size or generation.max_new_tokens where it answers"
+    )
+
+
+@contextmanager
+def naming(path: Path, partial: Path) -> Iterator[None]:
+    """Let an error of writing `partial`, which nobody knows, or one that names no file, name `path`."""
+    try:
+        yield
+    except Exception as error:
+        name = getattr(error, "filename", None)
+        if str(name).startswith(str(partial)) or (name is None and _number(error) in UNWRITABLE):
+            error.filename = str(path)
+        raise
+
+
+def unusable_file(error: Exception) -> str | None:
+    """Which file cannot be read or written, why, and what to do; None where `error` does not say so."""
+    number = _number(error)
+    # A rename names its target last, and that is the one that a person knows.
+    path = getattr(error, "filename2", None) or getattr(error, "filename", None)
+    if path is None and not isinstance(error, OSError):
+        path = "a safetensors file"
+    if number is None or (path is None and number not in UNWRITABLE | {errno.EACCES}):
+        return None
+    name = "a file" if path is None else os.fsdecode(path) if isinstance(path, bytes) else path
+    verb = "write" if number in UNWRITABLE else "read or write"
+    remedy = REMEDIES.get(number, "mend that")
+    return f"cannot {verb} {name}: {os.strerror(number)}: {remedy}, then `dvc repro` again"
+
+
+def _number(error: Exception) -> int | None:
+    """The operating system's number of an error. The library that writes weights has it in the text alone."""
+    if isinstance(error, OSError):
+        return error.errno
+    found = re.search(r"\(os error (\d+)\)", str(error)) if type(error).__name__ == "SafetensorError" else None
+    return int(found[1]) if found else None
+
+
+def _reason(error: Exception) -> str:
+    """The start of an error's own text, in brackets, where it has one."""
+    text = " ".join(str(error).split())
+    return f" ({text[:160]})" if text else ""

@@ -1,12 +1,14 @@
 """Further evaluation sets: multiple choice, number and open questions from the Hub or from files."""
 
+import math
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from string import ascii_uppercase
 from typing import Any
 
 from stages.common import records
-from stages.common.dataset import Cleaner
+from stages.common.dataset import Cleaner, flaw
 from stages.common.params.data import FilesEvaluationSet, HubEvaluationSet
 from stages.common.records import Row
 from stages.common.sources import files, hub
@@ -16,47 +18,71 @@ LETTERED = re.compile(r"^\s*\(?([A-Z])[.):]\s*(.*\S)\s*$")
 
 
 def rows(one: HubEvaluationSet | FilesEvaluationSet, cleaner: Cleaner) -> Iterator[Row]:
-    """Records of an evaluation set, at most `rows` of them; what cannot be asked or graded is dropped and counted."""
+    """Records of an evaluation set, at most `rows` of them; what cannot be asked or graded is dropped and counted.
+
+    Raises UserError, at once, where a file is missing.
+    """
     columns = {ours: theirs for ours, theirs in one.columns if theirs}
     match one.source:
         case "hub":
             raw = hub.rows(one.hub)
         case "files":
             raw = files.rows(one.data_files, list(columns.values()))
+    return _rows(raw, one, columns, cleaner)
+
+
+def _rows(
+    raw: Iterator[Row], one: HubEvaluationSet | FilesEvaluationSet, columns: dict[str, str], cleaner: Cleaner
+) -> Iterator[Row]:
+    texts = {ours: theirs for ours, theirs in columns.items() if ours != "options"}
     kept = 0
     for row in raw:
         if kept == one.rows:
             return
-        record = _record(row, one, columns, cleaner)
+        options = one.options or row.get(columns.get("options"))
+        record = cleaner.clean(row, texts, lambda record, options=options: _finish(record, one.kind, options))
         if record is not None:
             kept += 1
             yield {"id": records.fingerprint(record), "kind": one.kind, "set": one.name, **record}
 
 
-def _record(
-    row: Row, one: HubEvaluationSet | FilesEvaluationSet, columns: dict[str, str], cleaner: Cleaner
-) -> Row | None:
-    texts = {ours: theirs for ours, theirs in columns.items() if ours != "options"}
-    record = cleaner.clean(row, texts)
-    if record is None:
-        return None
+def _finish(record: Row, kind: str, options: Any) -> str | None:
+    """Complete a record by its kind; returns why it can be neither asked nor graded, or None."""
     if context := record.pop("context", None):
         record["question"] = f"{context}\n\n{record['question']}"
-    if one.kind == "choice":
-        options = options_of(one.options or row.get(columns["options"]))
-        letter = letter_of(record["answer"], options)
-        if letter is None:
-            return cleaner.drop("answer is no option")
-        record["answer"], record["options"] = letter, options
-    if one.kind == "number" and not NUMBER.fullmatch(record["answer"]):
-        return cleaner.drop("answer is no number")
-    return record
+    match kind:
+        case "choice":
+            return _choice(record, options)
+        case "number":
+            if not NUMBER.fullmatch(record["answer"]) or not math.isfinite(float(record["answer"].replace(",", ""))):
+                return "answer is no number"
+            if "e" in record["answer"].lower():  # graders read no such powers of ten
+                record["answer"] = f"{Decimal(record['answer'].replace(',', '')):f}"
+    return None
+
+
+def _choice(record: Row, value: Any) -> str | None:
+    if value is None or value != value:  # NaN: how tables of numbers say that there is none
+        return "no options"
+    options = options_of(value)
+    if not options:
+        return "unreadable options"
+    if found := next(filter(None, map(flaw, options.values())), None):
+        return f"{found} options"
+    if len({text.casefold() for text in options.values()}) < len(options):
+        return "options of the same text"
+    record["options"], answer = options, letter_of(" ".join(record["answer"].split()), options)
+    if answer is None:
+        return "answer is no option"
+    record["answer"] = answer
+    return None
 
 
 def options_of(value: Any) -> dict[str, str]:
     """Options as a mapping of letters to texts, from such a mapping, a list, or one string of lines `A. text`.
 
-    Empty where `value` is none of them, or has fewer than two options or more than there are letters.
+    Empty where `value` is none of them, or has fewer than two options or more than there are letters. An option is one
+    line, or it could add a line `C. text` to the options that are asked.
     """
     if isinstance(value, dict):
         pairs = [(str(letter).strip().upper(), text) for letter, text in value.items() if text is not None]
@@ -69,7 +95,7 @@ def options_of(value: Any) -> dict[str, str]:
             return {}
     else:
         return {}
-    options = {letter: text.strip() for letter, text in pairs if isinstance(text, str) and text.strip()}
+    options = {letter: " ".join(text.split()) for letter, text in pairs if isinstance(text, str) and text.strip()}
     complete = len(options) == len(pairs) > 1 and options.keys() <= set(ascii_uppercase)
     return options if complete else {}
 

@@ -3,10 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+from stages.common.adapter import attach, check_targets
 from stages.common.backends import transformers as transformers_backend
 from stages.common.backends import unsloth as unsloth_backend
 from stages.common.models import hub, package, random
 from stages.common.params.schema import Lora, Model
+
+SPECIAL = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
 def folder(model: Model) -> Path:
@@ -32,13 +35,31 @@ def tokenizer(model: Model) -> Any:
 
 
 def for_answers(model: Model, adapter: Path | None, scale: float) -> Any:
-    """The model that answers: the base, with the adapter times `scale` where one is given."""
-    return _backend(model).for_answers(folder(model), model, adapter, scale)
+    """The model that answers: the base, with the adapter times `scale` where one is given.
+
+    Raises UserError where the adapter is none for this model, or its weights are not finite.
+    """
+    from transformers import GenerationConfig
+
+    backend = _backend(model)
+    loaded = backend.load_to_answer(folder(model), model)
+    # A hub model may bring settings for sampling, penalties for repetition among them, which greedy answers would keep.
+    given = loaded.generation_config
+    loaded.generation_config = GenerationConfig(**{name: getattr(given, name) for name in SPECIAL})
+    if adapter is not None:
+        loaded = attach(loaded, adapter, scale)
+    return backend.ready_to_answer(loaded, model)
 
 
 def for_training(model: Model, lora: Lora, seed: int, gradient_checkpointing: bool) -> Any:
-    """The base model with a new LoRA adapter, whose first weights depend on `seed`."""
-    return _backend(model).for_training(folder(model), model, lora, seed, gradient_checkpointing)
+    """The base model with a new LoRA adapter, whose first weights depend on `seed`.
+
+    Raises UserError where `lora` names a module or a layer that the model does not have.
+    """
+    backend = _backend(model)
+    loaded = backend.load_to_train(folder(model), model)
+    check_targets(loaded, lora)
+    return backend.with_new_adapter(loaded, model, lora, seed, gradient_checkpointing)
 
 
 def _backend(model: Model) -> Any:

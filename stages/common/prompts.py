@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from stages.common.errors import UserError
 from stages.common.params.schema import Prompt
 from stages.common.records import Row
 
 THINK, END_THINK = "<think>", "</think>"
 MARK = "{question}"
+NO_CHAT = "prompt.style: chat: this model's chat template"
 
 
 def question_text(record: Row) -> str:
@@ -32,11 +34,10 @@ class Formatter:
 
     @cached_property
     def sides(self) -> tuple[str, str]:
-        """What stands before and after the question."""
-        text = self.prompt.template
-        if self.prompt.style == "chat":
-            turns = [{"role": "user", "content": MARK}]
-            text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        """What stands before and after the question. Raises UserError where a chat template does not say it."""
+        text = self._chat() if self.prompt.style == "chat" else self.prompt.template
+        if text.count(MARK) != 1:  # a plain template has it once: params are held to that
+            raise UserError(f"{NO_CHAT} prints the question {text.count(MARK)} times, not once: choose plain")
         before, after = text.split(MARK)
         return before, after
 
@@ -72,6 +73,19 @@ class Formatter:
     def completion(self, row: Row) -> str:
         """The completion as text, without the stop token."""
         return f"{self.opening}{row['reasoning']}\n{END_THINK}\n{row['response']}"
+
+    def _chat(self) -> str:
+        """The chat template with the mark as the question."""
+        from jinja2 import TemplateError
+
+        if not self.tokenizer.chat_template:
+            raise UserError("prompt.style: chat: this model's tokenizer has no chat template: choose plain")
+        turns = [{"role": "user", "content": MARK}]
+        try:
+            return self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        except (TemplateError, TypeError, ValueError) as error:  # a template may also raise what it likes by itself
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(f"{NO_CHAT} fails ({reason}): choose plain") from None
 
     def _plain(self, texts: list[str]) -> list[list[int]]:
         if not texts:

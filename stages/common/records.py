@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from stages.common.errors import UserError
+from stages.common.errors import UserError, naming
 
 Row = dict[str, Any]
 
@@ -20,13 +20,15 @@ def replacing(path: Path) -> Iterator[IO[str]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        with naming(path, partial):
+            with partial.open("w", encoding="utf-8", newline="\n") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        if partial.exists():
+            partial.unlink()
 
 
 def line(row: Row) -> str:
@@ -50,9 +52,13 @@ def read(path: Path) -> Iterator[Row]:
         with path.open(encoding="utf-8") as file:
             for number, text in enumerate(file, 1):
                 try:
-                    yield json.loads(text)
-                except json.JSONDecodeError as error:
-                    raise UserError(f"{path}, line {number}: no JSON ({error.msg}): run `dvc repro`") from None
+                    row = json.loads(text)
+                except (ValueError, RecursionError) as error:
+                    reason = getattr(error, "msg", error)
+                    raise UserError(f"{path}, line {number}: no JSON ({reason}): run `dvc repro`") from None
+                if not isinstance(row, dict):
+                    raise UserError(f"{path}, line {number}: damaged, no object: run `dvc repro`, which makes it again")
+                yield row
     except FileNotFoundError:
         raise UserError(f"{path}: not found: run `dvc repro`, which makes it") from None
     except UnicodeDecodeError:

@@ -6,9 +6,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from stages.common import params, records
-from stages.common.errors import UserError
+from stages.common.errors import UserError, explained
 from stages.common.params.schema import Params
 
 COSTS = Path("metrics/costs")
@@ -17,23 +18,41 @@ COSTS = Path("metrics/costs")
 def run(name: str, main: Callable[[Params], str]) -> None:
     """Run `main` on the checked params and exit: 0 with a summary line, or 1 with a line for each problem.
 
+    A problem is a UserError, a file that cannot be read or written, or too little memory; any other error is a mistake
+    of the code and keeps its traceback.
+
     What the stage cost (seconds, peak memory in MB) goes to metrics/costs/NAME.json, outside of its DVC outputs: a
     timing inside an output would change every lock.
     """
-    # Nothing here needs a hub's telemetry, and the tokenizers' own threads would only compete with torch's.
+    # Nothing here needs a hub's telemetry. Tokenizers take all cores for a batch of texts, which changes no token and
+    # is over before torch computes; that it is asked for here spares their warning at every fork that follows.
     os.environ.update(HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1", TOKENIZERS_PARALLELISM="true")
     # Threads that wait by spinning make a busy machine several times slower (measured: 14 or 57 tokens a second).
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     start = time.perf_counter()
     try:
         summary = main(params.load())
+        cost = _write_cost(name, start)
     except UserError as error:
-        print("\n".join(f"{name}: {one}" for one in str(error).splitlines()), file=sys.stderr)
-        sys.exit(1)
+        _fail(name, str(error))
     except KeyboardInterrupt:
         print(f"{name}: interrupted: `dvc repro` goes on from here", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        line = explained(error)
+        if line is None:  # a mistake of the code, which its traceback shows
+            raise
+        _fail(name, line)
+    print(f"{name}: {summary} ({cost})", flush=True)
+
+
+def _write_cost(name: str, start: float) -> str:
     seconds = time.perf_counter() - start
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
     records.write_json(COSTS / f"{name}.json", {"seconds": round(seconds, 2), "peak_memory_mb": round(megabytes)})
-    print(f"{name}: {summary} ({seconds:.0f} s, {megabytes / 1024:.1f} GB)", flush=True)
+    return f"{seconds:.0f} s, {megabytes / 1024:.1f} GB"
+
+
+def _fail(name: str, text: str) -> NoReturn:
+    print("\n".join(f"{name}: {one}" for one in text.splitlines()), file=sys.stderr)
+    sys.exit(1)

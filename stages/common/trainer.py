@@ -1,17 +1,30 @@
-"""TRL's SFTTrainer, with a loss that also runs where there is no Triton (CPU builds of torch, macOS)."""
+"""TRL's SFTTrainer, with a loss that runs anywhere and fits anywhere."""
 
+import math
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
+from transformers import TrainerCallback
 from trl import SFTTrainer
+
+from stages.common.errors import UserError
+from stages.common.kernels import loss, varlen
+
+
+class LastStep(TrainerCallback):
+    """Logs the last step too, where it is no multiple of `logging_steps`: no run, however short, is without a loss."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+        """Ask for a row of the log after the last step."""
+        control.should_log |= state.global_step >= state.max_steps
+        return control
 
 
 class CompletionTrainer(SFTTrainer):
-    """SFTTrainer whose loss on a CPU is computed by torch alone.
+    """SFTTrainer whose loss needs no Triton, keeps no logits, and takes rows laid end to end.
 
-    TRL 1.15 computes it by a Triton kernel, and there is no other path. This one gives the same number (mean negative
-    log-likelihood of the completion tokens), and like TRL's projects to the vocabulary only where a token counts.
+    TRL 1.15 computes its loss by a Triton kernel, and there is no other path. This one gives the same number: mean
+    negative log-likelihood of the completion tokens.
     """
 
     def compute_loss(
@@ -22,15 +35,28 @@ class CompletionTrainer(SFTTrainer):
         num_items_in_batch: torch.Tensor | None = None,
     ) -> Any:
         """Loss of a batch: sum over its completion tokens, divided by those of the whole optimizer step."""
-        if torch.cuda.is_available():
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         targets = inputs["labels"][:, 1:]
         counted = targets != -100
-        positions = counted.any(dim=0).nonzero().squeeze(1)
+        whole = model.get_base_model()
         # Without its mask a batch is the same, but faster: padding is on the right, where causal attention never looks.
-        rest = {name: value for name, value in inputs.items() if name not in ("labels", "attention_mask")}
-        outputs = model(**rest, logits_to_keep=positions, use_cache=False)
-        logits = outputs.logits.flatten(0, 1).float()
-        total = cross_entropy(logits, targets[:, positions].flatten(), ignore_index=-100, reduction="sum")
-        loss = total / (counted.sum() if num_items_in_batch is None else num_items_in_batch)
-        return (loss, outputs) if return_outputs else loss
+        rows = {"input_ids": inputs["input_ids"]}
+        if "position_ids" in inputs:
+            rows["position_ids"] = inputs["position_ids"]
+            if inputs["input_ids"].is_cuda:
+                rows |= varlen.boundaries(inputs["position_ids"])
+        with self.accelerator.autocast():
+            hidden = whole.base_model(**rows, use_cache=False).last_hidden_state[:, :-1][counted]
+            weight = whole.get_output_embeddings().weight
+            total = loss.negative_log_likelihood(hidden, weight, targets[counted])
+        mean = total / (counted.sum() if num_items_in_batch is None else num_items_in_batch)
+        return (mean, None) if return_outputs else mean
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log as TRL does. Raises UserError where the loss is not finite: what follows would be trained in vain."""
+        for name in ("loss", "eval_loss"):
+            if not math.isfinite(logs.get(name, 0.0)):
+                raise UserError(
+                    f"training diverged: {name} is {logs[name]} at step {self.state.global_step}: "
+                    f"lower training.learning_rate (it is {self.args.learning_rate})"
+                )
+        super().log(logs, start_time)

@@ -1,5 +1,6 @@
 """Hugging Face transformers and PEFT: any machine, CPU or GPU."""
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -7,42 +8,61 @@ from stages.common.errors import UserError
 from stages.common.params.schema import Lora, Model
 
 
-def for_answers(folder: Path, model: Model, adapter: Path | None, scale: float) -> Any:
-    """The model in evaluation mode, the adapter merged into its 16- or 32-bit weights.
-
-    The merge happens in the precision of the weights on disk and is rounded once, like the base model's own weights:
-    at scale 0 the answers are the base model's to the byte. Into 4-bit weights nothing is merged.
-    """
+def load_to_answer(folder: Path, model: Model) -> Any:
+    """The base model in the precision of its weights on disk, or in 4-bit."""
     import torch
 
-    loaded = _load(folder, model, None if not model.load_in_4bit else torch.bfloat16)
-    if adapter is not None:
-        from peft import PeftModel
+    return _load(folder, model, None if not model.load_in_4bit else torch.bfloat16)
 
-        loaded = PeftModel.from_pretrained(loaded, adapter, is_trainable=False)
-        for module in loaded.modules():
-            if hasattr(module, "scale_layer"):
-                module.set_scale("default", scale)
-        if not model.load_in_4bit:
-            loaded = loaded.merge_and_unload(safe_merge=True)
+
+def ready_to_answer(loaded: Any, model: Model) -> Any:
+    """The model in evaluation mode, an adapter on it merged into its 16- or 32-bit weights.
+
+    The merge happens in the precision of the weights on disk and is rounded once, like the base model's own weights:
+    at scale 0 the answers are the base model's to the byte. Into 4-bit weights nothing is merged. Raises UserError
+    where a merged weight is not finite.
+    """
+    import torch
+    from peft import PeftModel
+
     if not model.load_in_4bit:
+        if isinstance(loaded, PeftModel):
+            try:
+                loaded = loaded.merge_and_unload(safe_merge=True)
+            except ValueError as error:  # what safe_merge raises for NaN and infinity
+                reason = " ".join(str(error).split())[:200]
+                raise UserError(f"adapter.scale: {reason}: lower it, or training.learning_rate") from None
         loaded = loaded.to(getattr(torch, model.dtype))
     return loaded.eval()
 
 
-def for_training(folder: Path, model: Model, lora: Lora, seed: int, gradient_checkpointing: bool) -> Any:
-    """The model with a new adapter on every module that `lora.target_modules` names; the adapter is in float32."""
+def load_to_train(folder: Path, model: Model) -> Any:
+    """The base model in the dtype that it is computed in, or in 4-bit."""
     import torch
-    from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 
-    loaded = _load(folder, model, getattr(torch, model.dtype))
-    if model.load_in_4bit:
-        loaded = prepare_model_for_kbit_training(loaded, use_gradient_checkpointing=gradient_checkpointing)
+    return _load(folder, model, getattr(torch, model.dtype))
+
+
+def with_new_adapter(loaded: Any, model: Model, lora: Lora, seed: int, gradient_checkpointing: bool) -> Any:
+    """The model with a new adapter, in float32, on every module that `lora.target_modules` names.
+
+    Raises UserError where PEFT cannot put one on such a module.
+    """
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    from stages.common.kernels import lora as kernels
+    from stages.common.kernels import varlen
+
+    if loaded.device.type == "cuda":
+        loaded.set_attn_implementation(varlen.NAME)
     torch.manual_seed(seed)
     try:
-        return get_peft_model(loaded, LoraConfig(task_type="CAUSAL_LM", **lora.model_dump()))
+        tuned = get_peft_model(loaded, LoraConfig(task_type="CAUSAL_LM", **lora.model_dump()))
     except ValueError as error:
         raise UserError(f"lora.target_modules: {' '.join(str(error).split())[:300]}") from None
+    kernels.fuse(tuned)
+    return tuned
 
 
 def _load(folder: Path, model: Model, dtype: Any) -> Any:
@@ -55,6 +75,8 @@ def _load(folder: Path, model: Model, dtype: Any) -> Any:
     if model.load_in_4bit:
         if not on_gpu:
             raise UserError("model.load_in_4bit: true needs a CUDA GPU, and there is none: set it to false")
+        if importlib.util.find_spec("bitsandbytes") is None:
+            raise UserError("model.load_in_4bit: true needs bitsandbytes, which is not installed: make install-gpu")
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
@@ -65,4 +87,20 @@ def _load(folder: Path, model: Model, dtype: Any) -> Any:
         options["device_map"] = {"": 0}
     elif model.dtype != "float32" and not torch.backends.cpu.get_cpu_capability().startswith(("AVX512", "SVE")):
         print(f"model.dtype: {model.dtype} is slow on this CPU: float32 may be faster (and gives other answers)")
-    return AutoModelForCausalLM.from_pretrained(folder, **options)
+    loaded = AutoModelForCausalLM.from_pretrained(folder, **options)
+    if model.use_liger_kernel:
+        _fuse_layers(loaded)
+    return loaded
+
+
+def _fuse_layers(loaded: Any) -> None:
+    from transformers.integrations.liger import apply_liger_kernel
+
+    if loaded.device.type != "cuda":
+        raise UserError("model.use_liger_kernel: true needs a CUDA GPU, and there is none: set it to false")
+    try:
+        apply_liger_kernel(loaded, {"cross_entropy": False, "fused_linear_cross_entropy": False})
+    except ImportError:
+        raise UserError(
+            "model.use_liger_kernel: true needs liger-kernel, which is not installed: make install-gpu"
+        ) from None

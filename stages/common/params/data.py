@@ -4,10 +4,24 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from stages.common.params.sections import Commit, Count, FileName, Section, Seed, SetName, Share, Text
+from stages.common.params.sections import Commit, Count, FileName, HubPath, Section, Seed, SetName, Share, Text, unique
+
+FileNames = Annotated[list[FileName], Field(min_length=1), unique()]
 
 
-class RowColumns(Section):
+class Columns(Section):
+    """Which column of a source is which of ours."""
+
+    @model_validator(mode="after")
+    def _one_column_for_each(self) -> "Columns":
+        taken: dict[str, str] = {}
+        for ours, theirs in self:
+            if theirs is not None and taken.setdefault(theirs, ours) != ours:
+                raise ValueError(f"{taken[theirs]} and {ours} are both {theirs!r}: name a column of its own for each")
+        return self
+
+
+class RowColumns(Columns):
     """The names that a file gives to the columns of a row; null for a column that it does not have."""
 
     question: Text
@@ -20,13 +34,13 @@ class Builtin(Section):
     """Clinical scores made by rule."""
 
     seed: Seed
-    scores: Annotated[list[Text], Field(min_length=1)]
+    scores: Annotated[list[Text], Field(min_length=1), unique()]
 
 
 class HubDataset(Section):
     """A dataset of the Hugging Face Hub, pinned to a commit."""
 
-    path: Text
+    path: HubPath
     name: Text | None
     split: Text
     revision: Commit
@@ -35,7 +49,7 @@ class HubDataset(Section):
 class FilesDataset(Section):
     """Local files in data/input."""
 
-    data_files: Annotated[list[FileName], Field(min_length=1)]
+    data_files: FileNames
     columns: RowColumns
 
 
@@ -52,7 +66,7 @@ class Dataset(Section):
     files: FilesDataset
 
 
-class QuestionColumns(Section):
+class QuestionColumns(Columns):
     """The names that an evaluation set gives to its columns; null for a column that it does not have."""
 
     question: Text
@@ -68,7 +82,9 @@ class EvaluationSet(Section):
     kind: Literal["choice", "number", "open"]
     rows: Count
     columns: QuestionColumns
-    options: Annotated[list[Text], Field(min_length=2, max_length=26)] | None
+    options: (
+        Annotated[list[Text], Field(min_length=2, max_length=26), unique(lambda text: text.strip().casefold())] | None
+    )
 
     @model_validator(mode="after")
     def _choices_have_options(self) -> "EvaluationSet":
@@ -91,4 +107,4 @@ class FilesEvaluationSet(EvaluationSet):
     """An evaluation set in files of data/input."""
 
     source: Literal["files"]
-    data_files: Annotated[list[FileName], Field(min_length=1)]
+    data_files: FileNames

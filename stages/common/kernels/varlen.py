@@ -1,0 +1,70 @@
+"""Attention over rows laid end to end instead of padded: flash attention of torch, told where each row starts.
+
+Imported, it is registered with transformers as `attn_implementation="varlen"`. Without row boundaries among the
+arguments it is plain causal attention.
+"""
+
+from typing import Any
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface
+
+NAME = "varlen"
+
+
+def boundaries(position_ids: torch.Tensor) -> dict[str, Any]:
+    """Arguments that tell attention where rows start, from positions (1, tokens) that start at 0 with each row.
+
+    The first two are transformers' names; Unsloth's layers read the third.
+    """
+    positions = position_ids.flatten()
+    starts = (positions == 0).nonzero().flatten()
+    ends = torch.cat([starts, starts.new_tensor([len(positions)])]).int()
+    lengths = ends.diff()
+    return {"cu_seq_lens_q": ends, "max_length_q": int(lengths.max()), "packed_seq_lengths": lengths}
+
+
+def flash(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    starts: tuple[torch.Tensor, torch.Tensor],
+    longest: tuple[int, int],
+    scale: float,
+    causal: bool,
+    used: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Flash attention of rows end to end, each among itself; shapes (tokens, heads, dim), `starts` as (rows + 1) int32.
+
+    Pairs are for queries and keys. `used` says how many keys of each row count. This is the operator under
+    torch.nn.attention.varlen, which takes grouped heads and `used` only since torch 2.12.
+    """
+    options = {"scale": scale, "seqused_k": used}
+    return torch.ops.aten._flash_attention_forward(query, key, value, *starts, *longest, 0.0, causal, False, **options)[
+        0
+    ]
+
+
+def _attention(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: Any,
+    *,
+    scaling: float,
+    cu_seq_lens_q: torch.Tensor | None = None,
+    max_length_q: int | None = None,
+    **_: Any,
+):
+    """Shapes: (1, heads, tokens, dim) in, (1, tokens, heads, dim) out."""
+    grouped = query.shape[1] != key.shape[1]
+    if cu_seq_lens_q is None:
+        out = scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling, enable_gqa=grouped)
+        return out.transpose(1, 2), None
+    tokens = (one[0].transpose(0, 1) for one in (query, key, value))
+    return flash(*tokens, (cu_seq_lens_q,) * 2, (max_length_q,) * 2, scaling, causal=True)[None], None
+
+
+AttentionInterface.register(NAME, _attention)

@@ -1,0 +1,151 @@
+"""An adapter is put on the model that it was made for, whole, finite and from safetensors, or refused in one line."""
+
+import json
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from stages.common import adapter, model
+from stages.common.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def tuned(tiny):
+    tuned = model.for_training(tiny.model, tiny.lora, 1, False)
+    with torch.no_grad():
+        for name, weight in tuned.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.5)
+    return tuned
+
+
+@pytest.fixture
+def folder(tuned, tmp_path):
+    adapter.save(tuned, tmp_path / "adapter")
+    return tmp_path / "adapter"
+
+
+def edit(folder, change):
+    """Save the weights again, changed."""
+    weights = load_file(folder / adapter.WEIGHTS)
+    change(weights)
+    save_file(weights, folder / adapter.WEIGHTS)
+
+
+def refused(tiny, folder, line, scale=1.0, **changes):
+    with pytest.raises(UserError, match=line) as error:
+        model.for_answers(tiny.model.model_copy(update=changes), folder, scale)
+    assert "\n" not in str(error.value)
+
+
+def logits(answering):
+    with torch.inference_mode():
+        return answering(torch.arange(20).unsqueeze(0)).logits
+
+
+@pytest.mark.parametrize("use_rslora", [False, True])
+def test_the_scale_multiplies_what_the_adapter_adds(tiny, tmp_path, use_rslora):
+    lora = tiny.lora.model_copy(update={"use_rslora": use_rslora, "target_modules": ["q_proj"]})
+    tuned = model.for_training(tiny.model, lora, 1, False)
+    with torch.no_grad():
+        for name, weight in tuned.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.5)
+    adapter.save(tuned, tmp_path / "adapter")
+
+    def weight(scale):
+        return model.for_answers(tiny.model, tmp_path / "adapter", scale).model.layers[0].self_attn.q_proj.weight
+
+    base = model.for_answers(tiny.model, None, 1.0).model.layers[0].self_attn.q_proj.weight
+    assert torch.equal(weight(0.0), base)
+    assert torch.allclose(weight(2.0) - base, 2 * (weight(1.0) - base), atol=1e-5)
+    assert torch.allclose(logits(model.for_answers(tiny.model, tmp_path / "adapter", 1.0)), logits(tuned), atol=1e-4)
+
+
+def test_both_backends_attach_by_the_same_function(tiny, folder, monkeypatch):
+    class Fake:
+        @staticmethod
+        def load_to_answer(where, chosen):
+            return model.transformers_backend.load_to_answer(where, chosen)
+
+        @staticmethod
+        def ready_to_answer(loaded, chosen):
+            return loaded.eval()
+
+    monkeypatch.setattr(model, "unsloth_backend", Fake)
+    beside = model.for_answers(tiny.model.model_copy(update={"backend": "unsloth"}), folder, 0.5)
+    merged = model.for_answers(tiny.model, folder, 0.5)
+    assert torch.allclose(logits(beside), logits(merged), atol=1e-4)
+    assert beside.generation_config.pad_token_id == merged.generation_config.pad_token_id
+
+
+@pytest.mark.parametrize("name", [adapter.WEIGHTS, adapter.CONFIG])
+def test_a_folder_without_weights_or_config_is_refused(tiny, folder, name):
+    (folder / name).unlink()
+    refused(tiny, folder, rf"adapter: there is no {name}: `dvc repro` trains one$")
+
+
+def test_no_folder_is_refused_and_not_looked_for_on_a_hub(tiny, tmp_path):
+    refused(tiny, tmp_path / "adapter", "adapter: there is no adapter_config.json: `dvc repro` trains one$")
+
+
+def test_a_pickle_is_not_read(tiny, folder):
+    weights = load_file(folder / adapter.WEIGHTS)
+    (folder / adapter.WEIGHTS).unlink()
+    (folder / "adapter_model.bin").write_bytes(pickle.dumps(None))
+    torch.save(weights, folder / "adapter_model.bin")
+    refused(tiny, folder, r"no adapter_model\.safetensors \(and adapter_model\.bin is not read: it may hold code\)")
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense" * 100])
+def test_damaged_weights_are_refused(tiny, folder, content):
+    (folder / adapter.WEIGHTS).write_bytes(content)
+    refused(tiny, folder, r"adapter_model\.safetensors: damaged \(.*: `dvc repro` trains one$")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"[]", b"{}", b'{"peft_type": "IA3"}'])
+def test_a_config_of_no_lora_adapter_is_refused(tiny, folder, content):
+    (folder / adapter.CONFIG).write_bytes(content)
+    refused(tiny, folder, r"adapter_config\.json: no config of a LoRA adapter: `dvc repro` trains one$")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tiny, folder, value):
+    edit(folder, lambda weights: next(iter(weights.values())).view(-1)[:1].fill_(value))
+    refused(tiny, folder, r"lora_A\.weight is not finite: its training diverged: lower training\.learning_rate$")
+
+
+def test_a_merge_that_overflows_is_refused(tiny, folder):
+    edit(folder, lambda weights: [one.fill_(3e38) for one in weights.values()])
+    refused(tiny, folder, r"^adapter\.scale: .*: lower it, or training\.learning_rate$", scale=16.0)
+
+
+def test_an_adapter_of_a_wider_model_is_refused(tiny, folder):
+    wider = tiny.model.random.model_copy(update={"hidden_size": 64})
+    refused(tiny, folder, r"adapter: no adapter for this model \(.*size mismatch.*trains one$", random=wider)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_an_adapter_of_a_model_with_other_layers_is_refused(tiny, folder, layers):
+    other = tiny.model.random.model_copy(update={"num_hidden_layers": layers})
+    has = "adapter has" if layers == 1 else "model has"
+    refused(
+        tiny, folder, rf"adapter: no adapter for this model: the {has} base_model\.model\.model\.layers", random=other
+    )
+
+
+def test_an_adapter_for_modules_that_the_model_lacks_is_refused(tiny, folder):
+    config = json.loads((folder / adapter.CONFIG).read_text())
+    (folder / adapter.CONFIG).write_text(json.dumps({**config, "target_modules": ["c_attn"]}))
+    refused(tiny, folder, r"adapter: no adapter for this model \(.*c_attn.*trains one$")
+
+
+def test_too_little_memory_is_not_taken_for_a_wrong_adapter(tiny, folder, monkeypatch):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr("peft.PeftModel.from_pretrained", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        model.for_answers(tiny.model, folder, 1.0)

@@ -1,0 +1,104 @@
+"""On a GPU: rows laid end to end are trained as rows alone, by either backend, and graphs answer as `generate` does."""
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from stages import finetune_lora
+from stages.common import inference, model, params
+from stages.common.params.__main__ import merged
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+LENGTHS = [30, 7, 90, 1, 64]
+
+
+def small(backend: str = "transformers", liger: bool = False):
+    values = merged("tiny")
+    values["model"].update(backend=backend, dtype="bfloat16", use_liger_kernel=liger)
+    values["model"]["random"].update(hidden_size=256, num_hidden_layers=3)
+    values["training"].update(padding_free=True, optim="adamw_torch")
+    return params.check(values)
+
+
+def fill(tuned):
+    """The same adapter for each model: chosen by the names of its weights."""
+    for seed, (name, weight) in enumerate(sorted(tuned.named_parameters())):
+        if "lora_" in name:
+            torch.manual_seed(seed)
+            weight.data = torch.randn(weight.shape).to(weight) * 0.1
+
+
+def examples():
+    torch.manual_seed(0)
+    return [torch.randint(0, 250, (3 + length,)).tolist() for length in LENGTHS]
+
+
+@pytest.fixture(scope="module")
+def reference():
+    """Loss and gradients by plain PEFT in float32, a row at a time. Made first: Unsloth patches transformers."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    tiny = small()
+    plain = AutoModelForCausalLM.from_pretrained(model.folder(tiny.model), dtype=torch.float32)
+    plain = get_peft_model(plain, LoraConfig(task_type="CAUSAL_LM", **tiny.lora.model_dump())).cuda()
+    fill(plain)
+    total = sum(
+        cross_entropy(
+            plain(input_ids=torch.tensor([ids]).cuda()).logits[0, 2:-1], torch.tensor(ids[3:]).cuda(), reduction="sum"
+        )
+        for ids in examples()
+    )
+    loss = total / sum(LENGTHS)
+    loss.backward()
+    return loss.item(), {name: weight.grad for name, weight in plain.named_parameters() if weight.requires_grad}
+
+
+def test_graphs_answer_as_generate_does():
+    from tqdm import tqdm
+
+    tiny = small()
+    answering, tokenizer = model.for_answers(tiny.model, None, 1.0), model.tokenizer(tiny.model)
+    found = []
+    for engine, size in (("transformers", 1), ("continuous", 3)):
+        update = {"engine": engine, "batch_size": size, "chunk_size": 20, "max_new_tokens": 20}
+        generation = tiny.generation.model_copy(update=update)
+        with tqdm(total=5) as progress:
+            answers = dict(
+                pair
+                for order, ids in inference.engine(generation)(answering, tokenizer, examples(), generation, progress)
+                for pair in zip(order, ids, strict=True)
+            )
+        found.append([answers[index] for index in range(len(LENGTHS))])
+    same = sum(one == other for one, other in zip(*found, strict=True))
+    assert same >= 3, found
+    assert all(one[0] == other[0] for one, other in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize(("backend", "liger"), [("transformers", False), ("transformers", True), ("unsloth", False)])
+def test_rows_end_to_end_are_trained_as_rows_alone(reference, backend, liger):
+    tiny = small(backend, liger)
+    tuned = model.for_training(tiny.model, tiny.lora, 0, False)
+    from datasets import Dataset
+
+    from stages.common.trainer import CompletionTrainer
+
+    rows = [{"input_ids": ids, "completion_mask": [0] * 3 + [1] * (len(ids) - 3)} for ids in examples()]
+    trainer = CompletionTrainer(
+        model=tuned,
+        args=finetune_lora.config(tiny),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=model.tokenizer(tiny.model),
+    )
+    fill(trainer.model)
+    trainer.model.train()
+    batch = trainer._prepare_inputs(trainer.data_collator([trainer.train_dataset[index] for index in range(len(rows))]))
+    loss = trainer.compute_loss(trainer.model, batch)
+    loss.backward()
+    wanted_loss, wanted = reference
+    assert loss.item() == pytest.approx(wanted_loss, rel=2e-3)
+    for name, weight in trainer.model.named_parameters():
+        if weight.requires_grad:
+            given = weight.grad.float().flatten()
+            assert torch.cosine_similarity(given, wanted[name].flatten(), 0) > 0.98, name
+            assert given.norm().item() == pytest.approx(wanted[name].norm().item(), rel=0.1), name
