@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint install install-gpu preset clean
+.PHONY: help repro test lint bench bench-gpu install install-gpu preset clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,12 @@ test: install ## the tests
 
 lint: install ## ruff, on everything
 	ruff check . && ruff format --check .
+
+bench: install ## speed on this processor against the notebooks' way: run `make repro` before it
+	python -m tests.benchmarks.cpu
+
+bench-gpu: install-gpu ## speed and memory of the 8B's shape on this GPU against the notebooks' way
+	python -m tests.benchmarks.gpu
 
 preset: install ## merge presets/NAME.yaml into params.yaml: make preset NAME=gpu-8b
 	@python -m stages.common.params use $(or $(NAME),$(error NAME is missing: make preset NAME=cpu))

@@ -1,18 +1,14 @@
 """Run one stage: check params, do the work, say in one line what came of it, and what it cost."""
 
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import NoReturn
 
-from stages.common import params, records
+from stages.common import costs, params
 from stages.common.errors import UserError, explained
 from stages.common.params.schema import Params
-
-COSTS = Path("metrics/costs")
 
 
 def run(name: str, main: Callable[[Params], str]) -> None:
@@ -21,8 +17,7 @@ def run(name: str, main: Callable[[Params], str]) -> None:
     A problem is a UserError, a file that cannot be read or written, or too little memory; any other error is a mistake
     of the code and keeps its traceback.
 
-    What the stage cost (seconds, peak memory in MB) goes to metrics/costs/NAME.json, outside of its DVC outputs: a
-    timing inside an output would change every lock.
+    What the stage cost goes to metrics/costs/NAME.json (costs.py).
     """
     # Nothing here needs a hub's telemetry. Tokenizers take all cores for a batch of texts, which changes no token and
     # is over before torch computes; that it is asked for here spares their warning at every fork that follows.
@@ -32,7 +27,7 @@ def run(name: str, main: Callable[[Params], str]) -> None:
     start = time.perf_counter()
     try:
         summary = main(params.load())
-        cost = _write_cost(name, start)
+        cost = costs.write(name, start)
     except UserError as error:
         _fail(name, str(error))
     except KeyboardInterrupt:
@@ -44,13 +39,6 @@ def run(name: str, main: Callable[[Params], str]) -> None:
             raise
         _fail(name, line)
     print(f"{name}: {summary} ({cost})", flush=True)
-
-
-def _write_cost(name: str, start: float) -> str:
-    seconds = time.perf_counter() - start
-    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
-    records.write_json(COSTS / f"{name}.json", {"seconds": round(seconds, 2), "peak_memory_mb": round(megabytes)})
-    return f"{seconds:.0f} s, {megabytes / 1024:.1f} GB"
 
 
 def _fail(name: str, text: str) -> NoReturn:

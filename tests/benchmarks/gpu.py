@@ -1,66 +1,34 @@
 """What the GPU presets do in a second, against the notebook's way on the same rows in the same run.
 
-usage: python -m tests.benchmarks.gpu [--tokenizer FOLDER] [PART ...]       (make bench-gpu runs every part)
+usage: python -m tests.benchmarks.gpu          (make bench-gpu: every part)
+       python -m tests.benchmarks.gpu TOKENIZER_FOLDER [PART ARGUMENT ...]
 
 The model has the shape of DeepSeek-R1-Distill-Llama-8B and random weights: speed and memory are the same, its answers
-mean nothing. Each part runs in a process of its own and prints one line of JSON.
+mean nothing. Each part runs in a process of its own. Bounds: the arithmetic is 2 operations a weight forward and 2
+back to the activations, 2 more where layers are computed again; a step of generation reads the weights, and the cache.
 """
 
 import json
 import os
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from tests.benchmarks import rows
+from tests.benchmarks import rows, shape, table
 
 STEPS = 16
 ROWS = 8 * STEPS
 SKIPPED = 3
 QUESTIONS, CAP = 512, 512
+MODULE = "tests.benchmarks.gpu"
+RESULTS = Path(__file__).with_suffix(".json")
+GFLOP, GFLOP_CHECKPOINTED = 32e9, 48e9  # a token
+BATCH = 256
+WEIGHTS, CACHE, CONTEXT = 16.06e9, 131_072, 290  # bytes, bytes a token, tokens of a question and half its answer
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-
-
-def shape_8b(tokenizer: Path) -> Path:
-    """The folder of the 8B's shape with random weights, made once (16 GB)."""
-    from stages.common.models import folders
-
-    def make(target: Path) -> None:
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
-
-        loaded = AutoTokenizer.from_pretrained(tokenizer)
-        config = LlamaConfig(
-            hidden_size=4096,
-            intermediate_size=14336,
-            num_hidden_layers=32,
-            num_attention_heads=32,
-            num_key_value_heads=8,
-            vocab_size=128256,
-            max_position_embeddings=131072,
-            rms_norm_eps=1e-5,
-            tie_word_embeddings=False,
-            rope_parameters={
-                "rope_type": "llama3",
-                "rope_theta": 500000.0,
-                "factor": 8.0,
-                "low_freq_factor": 1.0,
-                "high_freq_factor": 4.0,
-                "original_max_position_embeddings": 8192,
-            },
-            bos_token_id=loaded.bos_token_id,
-            eos_token_id=loaded.eos_token_id,
-            pad_token_id=loaded.pad_token_id,
-        )
-        torch.manual_seed(0)
-        torch.set_default_dtype(torch.bfloat16)
-        with torch.device("cuda"):
-            AutoModelForCausalLM.from_config(config).save_pretrained(target)
-        loaded.save_pretrained(target)
-
-    return folders.cached(["benchmark", "8b"], make)
 
 
 class Clock:
@@ -223,7 +191,7 @@ def generate_notebook(folder: Path) -> dict[str, Any]:
     return {"tokens_per_second": 4 * 128 / (time.perf_counter() - start)}
 
 
-def generate(folder: Path, profile: bool = False, batch_size: int = 256, **changed: Any) -> dict[str, Any]:
+def generate(folder: Path, profile: bool = False, batch_size: int = BATCH, **changed: Any) -> dict[str, Any]:
     """The continuous engine on the same questions, 16-bit, with an uneven number of new tokens each."""
     import torch
     from tqdm import tqdm
@@ -232,9 +200,9 @@ def generate(folder: Path, profile: bool = False, batch_size: int = 256, **chang
     from stages.common.engines import continuous, steps
     from stages.common.params.__main__ import merged
 
-    values = merged("gpu-8b")
-    values["model"].update(load_in_4bit=False, backend="transformers", **changed.get("model", {}))
-    values["generation"].update(engine="continuous", batch_size=batch_size, chunk_size=100000)
+    values = merged("h100-8b")
+    values["model"].update(changed.get("model", {}))
+    values["generation"].update(batch_size=batch_size, chunk_size=QUESTIONS)
     checked = params.check(values)
     model.folder = lambda _: folder
     answering = model.for_answers(checked.model, None, 1.0)
@@ -285,20 +253,133 @@ def generate(folder: Path, profile: bool = False, batch_size: int = 256, **chang
     }
 
 
-if __name__ == "__main__":
-    os.environ.update(HF_HUB_OFFLINE="1", UNSLOTH_DISABLE_STATISTICS="1", TOKENIZERS_PARALLELISM="false")
-    tokenizer, part, *rest = sys.argv[1:]
-    made = shape_8b(Path(tokenizer)) if part in ("shape", "train", "generate") else Path("/tmp/m8b")
-    if part == "shape":
-        print(made)
-        sys.exit()
-    options = json.loads(rest[-1]) if rest and rest[-1].startswith("{") else {}
-    names = [one for one in rest if not one.startswith("{")]
-    result = globals()[part](made, *names, **options)
-    print(
-        "RESULT",
-        part,
-        " ".join(rest),
-        json.dumps({k: (round(v, 3) if isinstance(v, float) else v) for k, v in result.items()}),
-        flush=True,
+def agreement(folder: Path, questions: int = 24, new: int = 160) -> dict[str, Any]:
+    """Answers of the engine and of `generate`, one at a time, by the same 16-bit SmolLM2, token by token.
+
+    Where they part, it is a near tie if the two tokens' logits are at most four steps of bfloat16 apart.
+    """
+    import torch
+    from tqdm import tqdm
+
+    from stages.common import inference, model, params
+    from stages.common.params.__main__ import merged
+    from stages.common.prompts import Formatter
+    from stages.common.sources import builtin
+
+    values = merged("cpu")
+    values["generation"].update(max_new_tokens=new, batch_size=questions, chunk_size=questions)
+    checked = params.check(values)
+    answering, tokenizer = model.for_answers(checked.model, None, 1.0), model.tokenizer(checked.model)
+    asked = [{"id": "", "set": "", "question": row["Question"]} for row in islice(builtin.rows(7), questions)]
+    prompts = [row["prompt_ids"] for row in Formatter(tokenizer, checked.prompt).examples(asked)]
+    found = []
+    for engine, size in (("transformers", 1), ("continuous", questions)):
+        generation = checked.generation.model_copy(update={"engine": engine, "batch_size": size})
+        with tqdm(total=questions) as progress:
+            pairs = inference.engine(generation)(answering, tokenizer, prompts, generation, progress)
+            found.append({index: ids for order, answers in pairs for index, ids in zip(order, answers, strict=True)})
+    same = ties = tokens = 0
+    for index, prompt in enumerate(prompts):
+        one, other = found[0][index], found[1][index]
+        at = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), None)
+        tokens += len(one) if at is None else at
+        if at is None:
+            same += 1
+            continue
+        with torch.inference_mode():
+            logits = answering(torch.tensor([prompt + one[:at]], device="cuda")).logits[0, -1].float()
+        step = 2.0 ** (torch.floor(torch.log2(logits.max().abs())) - 7)
+        ties += abs(logits[one[at]] - logits[other[at]]).item() <= 4 * step.item()
+    return {
+        "questions": questions,
+        "identical": same,
+        "near_ties": ties,
+        "others": questions - same - ties,
+        "tokens": tokens,
+    }
+
+
+def card() -> dict[str, Any]:
+    """What the card does at most: bf16 products of 8,192 squared, and reading memory."""
+    import torch
+
+    def seconds(work: Any, count: int) -> float:
+        for _ in range(3):
+            work()
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        for _ in range(count):
+            work()
+        torch.cuda.synchronize()
+        return (time.perf_counter() - start) / count
+
+    a, b = (torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    big = torch.empty(2**32, dtype=torch.uint8, device="cuda")
+    other = torch.empty_like(big)
+    return {
+        "flops": 2 * 8192**3 / seconds(lambda: a @ b, 10),
+        "bytes_per_second": 2 * 2**32 / seconds(lambda: other.copy_(big), 5),
+    }
+
+
+def main(tokenizer: str) -> None:
+    """Run every part, print the tables, write the JSON."""
+    results = {name: table.part(MODULE, tokenizer, name) for name in ("card", "train_notebook", "generate_notebook")}
+    base = results["train_notebook"]["tokens_per_second"]
+    lines = [line("notebook", results["train_notebook"], base, GFLOP_CHECKPOINTED, results["card"])]
+    for preset in ("gpu-8b", "gpu-8b-24gb", "h100-8b"):
+        results[preset] = table.part(MODULE, tokenizer, "train", preset)
+        work = GFLOP if preset == "h100-8b" else GFLOP_CHECKPOINTED
+        lines.append(line(preset, results[preset], base, work, results["card"]))
+    table.show(lines)
+    results["generate"] = table.part(MODULE, tokenizer, "generate")
+    slow, fast = (results[name]["tokens_per_second"] for name in ("generate_notebook", "generate"))
+    bound = BATCH * results["card"]["bytes_per_second"] / (WEIGHTS + BATCH * CONTEXT * CACHE)
+    table.show(
+        [
+            {"generation": "notebook, one at a time", "tokens/s": slow, "ratio": 1.0, "of the bound": slow / bound},
+            {
+                "generation": f"here, {BATCH} at a time",
+                "tokens/s": fast,
+                "ratio": fast / slow,
+                "of the bound": fast / bound,
+            },
+        ]
     )
+    results["agreement"] = table.part(MODULE, tokenizer, "agreement")
+    print(results["agreement"])
+    table.write(RESULTS, results)
+
+
+def line(name: str, result: dict[str, Any], base: float, work: float, limits: dict[str, float]) -> dict[str, Any]:
+    """A row of the training table; `work` is in floating-point operations a token."""
+    speed = result["tokens_per_second"]
+    share = speed * work / limits["flops"]
+    last = result["losses"][-1]
+    return {
+        "training": name,
+        "tokens/s": speed,
+        "ratio": speed / base,
+        "of the bound": share,
+        "GB": result["reserved_gb"],
+        "last loss": last,
+    }
+
+
+if __name__ == "__main__":
+    os.environ.update(UNSLOTH_DISABLE_STATISTICS="1", TOKENIZERS_PARALLELISM="false")
+    arguments = sys.argv[1:]
+    if len(arguments) < 2:
+        from stages.common import model, params
+
+        main(arguments[0] if arguments else str(model.folder(params.load().model)))
+    else:
+        tokenizer, name, *rest = arguments
+        options = json.loads(rest.pop()) if rest and rest[-1].startswith("{") else {}
+        if name == "shape_8b":
+            print(shape.shape_8b(Path(tokenizer)))
+            sys.exit()
+        made = Path(tokenizer) if name in ("card", "agreement") else shape.shape_8b(Path(tokenizer))
+        print(
+            table.RESULT + json.dumps(globals()[name](made, *rest, **options) if name != "card" else card()), flush=True
+        )
