@@ -219,8 +219,12 @@ MALFORMED = [
     ),
     ("4 bits in float32", several(model__load_in_4bit=True, model__dtype="float32"), ["model.dtype: 'float32': 4-bit"]),
     ("layers that are not there", several(model__source="random"), ["lora.layers_to_transform: 29: the random model"]),
-    ("no loss is logged", several(training__max_steps=3), ["training.logging_steps: 5: at most 3 steps"]),
-    ("few rows", several(dataset__train_rows=6), ["training.logging_steps: 5: at most 3 steps"]),
+    (
+        "kernels of two",
+        several(model__backend="unsloth", model__use_liger_kernel=True),
+        ["model.use_liger_kernel: true: "],
+    ),
+    ("padding for unsloth", several(model__backend="unsloth"), ["training.padding_free: false: rows go end to end"]),
     (
         "held-out loss is not measured",
         several(training__eval_strategy="steps", training__eval_steps=226),
@@ -233,8 +237,10 @@ MALFORMED = [
     ),
     (
         "three conflicts at once",
-        several(model__source="random", training__max_steps=3, training__lr_scheduler_type="constant"),
-        ["lora.layers_to_transform: 29: ", "training.logging_steps: 5: ", "training.warmup_steps: 10: "],
+        several(
+            model__source="random", training__eval_strategy="steps", training__max_steps=3, training__warmup_steps=9
+        ).replace('"cosine"', '"constant"'),
+        ["lora.layers_to_transform: 29: ", "training.eval_steps: 50: ", "training.warmup_steps: 9: "],
     ),
 ]
 NAMES = [name for name, _, _ in MALFORMED]

@@ -69,6 +69,7 @@ TRICKY = [
         "٣",
     ),
 ]
+TRICKY += ["a base excess of -500 mmol", "(?P<x>", "a|b\\", "[[:alpha:]]", "-- -1 --- -x-y", "((((", "\\Z\\"]
 TAGGED = ["</think>", "7</think>7", "<think>", "<THINK>", "so </Think> that"]
 CONTROLS = ["a\0b", "\x1b[2Jx", "q\x07q", "del\x7fdel", "it\x92s"]
 

@@ -71,6 +71,8 @@ def agreeing(values: dict) -> dict:
         training["warmup_steps"] = 0
     if model["dtype"] == "float32" and (model["backend"] == "unsloth" or model["load_in_4bit"]):
         model["dtype"] = "bfloat16"
+    if model["backend"] == "unsloth":
+        model["use_liger_kernel"], training["padding_free"] = False, True
     if model["source"] == "random":
         values["lora"]["layers_to_transform"] = None
     for number, one in enumerate(values["evaluation_sets"]):

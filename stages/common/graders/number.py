@@ -94,9 +94,9 @@ def _cue(question: str) -> re.Pattern[str]:
     parts = re.split(r"(?<=[.?!])\s+", question.strip())
     asked = CASE.split(([part for part in parts if part.endswith("?")] or parts)[-1])[0]
     words = re.findall(r"[\w-]{3,}", asked) if len(asked) < QUESTION else []
-    words = [re.escape(word) for word in words if word.lower() not in UNASKED]
+    words = [word for word in words if word.lower() not in UNASKED]
     initials = ["".join(word[0] for word in words)] if len(words) > 2 else []
-    return re.compile(rf"\b(?:{'|'.join([RESULT, *words, *initials])})\b", re.I)
+    return re.compile(rf"\b(?:{'|'.join([RESULT, *map(re.escape, [*words, *initials])])})\b", re.I)
 
 
 def _results(sentence: str, cue: re.Pattern[str], alone: bool) -> list[float | None]:
