@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 from transformers import TrainerCallback
-from trl import SFTTrainer
 
+from stages.common.checkpoints import CheckpointedTrainer
 from stages.common.errors import UserError
 from stages.common.kernels import loss, varlen
 
@@ -20,7 +20,7 @@ class LastStep(TrainerCallback):
         return control
 
 
-class CompletionTrainer(SFTTrainer):
+class CompletionTrainer(CheckpointedTrainer):
     """SFTTrainer whose loss needs no Triton, keeps no logits, and takes rows laid end to end.
 
     TRL 1.15 computes its loss by a Triton kernel, and there is no other path. This one gives the same number: mean
