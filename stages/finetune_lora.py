@@ -6,9 +6,10 @@ usage: python -m stages.finetune_lora
 import csv
 import importlib.util
 import io
+from functools import partial
 from pathlib import Path
 
-from stages.common import adapter, model, records, stage, tracking
+from stages.common import adapter, costs, memory, model, records, resume, stage, tracking
 from stages.common.errors import UserError
 from stages.common.params.schema import Params
 
@@ -35,31 +36,38 @@ def main(params: Params) -> str:
 
     train = Dataset.from_list(examples(TRAIN))
     wandb_mode = tracking.start(wandb_mode)
-    trainer = CompletionTrainer(
-        model=tuned,
-        args=config(params),
-        train_dataset=train,
-        eval_dataset=Dataset.from_list(examples(EVAL)) if params.training.eval_strategy != "no" else None,
-        processing_class=model.tokenizer(params.model),
-        callbacks=[LastStep(), *tracking.callbacks(wandb_mode)],
-    )
-    result = trainer.train()
-    tracking.finish(wandb_mode)
+    used = [params.model, params.prompt, params.lora, params.training]
+    with resume.place("finetune_lora", used, [TRAIN, EVAL]) as place:
+        trainer = CompletionTrainer(
+            model=tuned,
+            args=config(params),
+            train_dataset=train,
+            eval_dataset=Dataset.from_list(examples(EVAL)) if params.training.eval_strategy != "no" else None,
+            processing_class=model.tokenizer(params.model),
+            callbacks=[LastStep(), *tracking.callbacks(wandb_mode)],
+            place=place,
+        )
+        lengths = [len(ids) for ids in train["input_ids"]]
+        estimate = partial(memory.training, tuned, lengths=lengths)
+        with memory.watched(estimate, params, memory.training_settings(params)):
+            result = trainer.train(resume_from_checkpoint=trainer.last_checkpoint())
+        costs.work(trainer.tokens, result.metrics["train_runtime"])
+        tracking.finish(wandb_mode)
 
-    adapter.save(trainer.model, ADAPTER)
-    history = trainer.state.log_history
-    records.write_text(LOSS, curve(history))
-    trainable, total = trainer.model.get_nb_trainable_parameters()
-    metrics = {
-        "loss": round(result.training_loss, 4),
-        "final_loss": next(row["loss"] for row in reversed(history) if "loss" in row),
-        "eval_loss": next((row["eval_loss"] for row in reversed(history) if "eval_loss" in row), None),
-        "steps": result.global_step,
-        "rows": len(train),  # the trainer's own dataset may hold packs of them
-        "trainable_parameters": trainable,
-        "total_parameters": total,
-    }
-    records.write_json(METRICS, metrics)
+        adapter.save(trainer.model, ADAPTER)
+        history = trainer.state.log_history
+        records.write_text(LOSS, curve(history))
+        trainable, total = trainer.model.get_nb_trainable_parameters()
+        metrics = {
+            "loss": round(result.training_loss, 4),
+            "final_loss": next(row["loss"] for row in reversed(history) if "loss" in row),
+            "eval_loss": next((row["eval_loss"] for row in reversed(history) if "eval_loss" in row), None),
+            "steps": result.global_step,
+            "rows": len(train),  # the trainer's own dataset may hold packs of them
+            "trainable_parameters": trainable,
+            "total_parameters": total,
+        }
+        records.write_json(METRICS, metrics)
     return (
         f"{result.global_step} steps, loss {metrics['loss']:.3f}, last {metrics['final_loss']:.3f}; "
         f"{trainable:,} of {total:,} parameters trained; W&B {wandb_mode}"

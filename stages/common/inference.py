@@ -1,11 +1,14 @@
 """Answer every prompt, greedily and in batches: one call for both arms, with and without the adapter."""
 
+import time
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from stages.common import likelihood, model, records
+from stages.common import costs, likelihood, memory, model, records, resume
 from stages.common.errors import UserError
 from stages.common.params.schema import Generation, Params
 
@@ -15,7 +18,8 @@ PROMPTS = Path("data/prompts/eval.jsonl")
 def answer(params: Params, output: Path, adapter: Path | None = None, scale: float = 1.0) -> str:
     """Answer the prompts of data/prompts/eval.jsonl into `output`, in their order; returns the summary of the stage.
 
-    A row also has the reference loss of its question, where there is a reference answer to find likely or not.
+    A row also has the reference loss of its question, where there is a reference answer to find likely or not. A run
+    that was killed goes on after the last chunk of answers that it finished.
     """
     rows = list(records.read(PROMPTS))
     tokenizer = model.tokenizer(params.model)
@@ -24,19 +28,45 @@ def answer(params: Params, output: Path, adapter: Path | None = None, scale: flo
     backend = "transformers" if generation.engine == "continuous" else params.model.backend
     answering = model.for_answers(params.model.model_copy(update={"backend": backend}), adapter, scale)
     _check_context(answering, rows, generation)
-    prompts = [row["prompt_ids"] for row in rows]
-    answers: list[records.Row | None] = [None] * len(rows)
-    with tqdm(total=len(rows), desc=output.stem, unit="answer", mininterval=1) as progress:
-        for batch, generated in engine(generation)(answering, tokenizer, prompts, generation, progress):
-            for index, ids in zip(batch, generated, strict=True):
-                answers[index] = {"id": rows[index]["id"], "set": rows[index]["set"], **_answer(tokenizer, ids)}
-    losses = likelihood.reference_losses(answering, rows, generation.batch_size)
-    for answer, loss in zip(answers, losses, strict=True):
-        if loss is not None:
-            answer["reference_loss"] = loss
-    records.write(output, answers)
+    inputs = [PROMPTS] if adapter is None else [PROMPTS, adapter]
+    estimate = partial(memory.answering, answering, longest=max(len(row["prompt_ids"]) for row in rows))
+    with (
+        resume.place(output.stem, [params.model, generation, scale], inputs) as place,
+        memory.watched(estimate, params, memory.answering_settings(params)),
+    ):
+        answers = [
+            {"id": row["id"], "set": row["set"], **_answer(tokenizer, ids)}
+            for row, ids in zip(rows, _generated(answering, tokenizer, rows, generation, place), strict=True)
+        ]
+        losses = likelihood.reference_losses(answering, rows, generation.batch_size, place)
+        for answer, loss in zip(answers, losses, strict=True):
+            if loss is not None:
+                answer["reference_loss"] = loss
+        records.write(output, answers)
     stopped = sum(row["finish_reason"] == "stop" for row in answers)
     return f"{len(rows)} answers, {sum(row['tokens'] for row in answers)} tokens, {stopped} ended by themselves"
+
+
+def _generated(
+    answering: Any, tokenizer: Any, rows: list[records.Row], generation: Generation, place: Path
+) -> list[list[int]]:
+    """Token ids of the answers, in the order of `rows`; chunks that are in `place` are not generated again."""
+    prompts = [row["prompt_ids"] for row in rows]
+    answers: list[list[int]] = [[] for _ in rows]
+    start, written = time.perf_counter(), 0
+    with tqdm(total=len(rows), desc="answers", unit="answer", mininterval=1) as progress:
+
+        def chunks(skip: int) -> Iterator[list[records.Row]]:
+            nonlocal written
+            for chunk, ids in engine(generation)(answering, tokenizer, prompts, generation, progress, skip=skip):
+                written += sum(map(len, ids))
+                yield [{"index": index, "ids": one} for index, one in zip(chunk, ids, strict=True)]
+
+        for chunk in resume.kept(place, "answers", progress, chunks):
+            for row in chunk:
+                answers[row["index"]] = row["ids"]
+    costs.work(written, time.perf_counter() - start)
+    return answers
 
 
 def engine(generation: Generation) -> Any:

@@ -1,17 +1,21 @@
 """How likely a model finds the reference answers: the strong measure for questions that no rule can grade."""
 
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from stages.common import records
+from stages.common import records, resume
 
 
-def reference_losses(answering: Any, rows: list[records.Row], batch_size: int) -> list[float | None]:
+def reference_losses(answering: Any, rows: list[records.Row], batch_size: int, place: Path) -> list[float | None]:
     """Mean negative log-likelihood, in nats a token, of each row's completion after its prompt.
 
     The completion is the held-out reasoning and response with the stop token, as training would have counted it. None
-    for a row without one. Shape: one number a row, in the order of `rows`; lower is better.
+    for a row without one. Shape: one number a row, in the order of `rows`; lower is better. Batches that are in `place`
+    are not computed again.
     """
     import torch
 
@@ -24,10 +28,16 @@ def reference_losses(answering: Any, rows: list[records.Row], batch_size: int) -
         tqdm(total=len(order), desc="reference loss", unit="answer", mininterval=1) as progress,
         torch.inference_mode(),
     ):
-        for batch in records.batches(order, batch_size):
-            for index, loss in zip(batch, _batch(answering, [rows[index] for index in batch]), strict=True):
-                losses[index] = round(loss, 6)
-            progress.update(len(batch))
+
+        def batches(skip: int) -> Iterator[list[records.Row]]:
+            for batch in islice(records.batches(order, batch_size), skip, None):
+                found = _batch(answering, [rows[index] for index in batch])
+                progress.update(len(batch))
+                yield [{"index": index, "loss": round(loss, 6)} for index, loss in zip(batch, found, strict=True)]
+
+        for batch in resume.kept(place, "losses", progress, batches):
+            for row in batch:
+                losses[row["index"]] = row["loss"]
     return losses
 
 

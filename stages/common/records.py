@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from glob import escape
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -16,8 +17,13 @@ Row = dict[str, Any]
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[str]]:
-    """Open a text file that takes the place of `path` when the block ends well, and vanishes when it does not."""
+    """Open a text file that takes the place of `path` when the block ends well, and vanishes when it does not.
+
+    What a process that was killed here left beside `path` goes too.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f"{escape(path.name)}.*.partial"):
+        left.unlink()
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         with naming(path, partial):

@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 from transformers import TrainerCallback
-from trl import SFTTrainer
 
+from stages.common.checkpoints import CheckpointedTrainer
 from stages.common.errors import UserError
 from stages.common.kernels import loss, varlen
 
@@ -20,12 +20,14 @@ class LastStep(TrainerCallback):
         return control
 
 
-class CompletionTrainer(SFTTrainer):
+class CompletionTrainer(CheckpointedTrainer):
     """SFTTrainer whose loss needs no Triton, keeps no logits, and takes rows laid end to end.
 
     TRL 1.15 computes its loss by a Triton kernel, and there is no other path. This one gives the same number: mean
     negative log-likelihood of the completion tokens.
     """
+
+    tokens = 0  # trained on by this process, padding left out
 
     def compute_loss(
         self,
@@ -40,6 +42,8 @@ class CompletionTrainer(SFTTrainer):
         whole = model.get_base_model()
         # Without its mask a batch is the same, but faster: padding is on the right, where causal attention never looks.
         rows = {"input_ids": inputs["input_ids"]}
+        if model.training:
+            self.tokens += int(inputs["attention_mask"].sum() if "attention_mask" in inputs else targets.numel())
         if "position_ids" in inputs:
             rows["position_ids"] = inputs["position_ids"]
             if inputs["input_ids"].is_cuda:

@@ -7,6 +7,7 @@ CUDA graph instead of launched kernel by kernel (steps.py).
 
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from stages.common import records
@@ -26,12 +27,14 @@ def generate(
     generation: Generation,
     progress: Any,
     limits: list[int] | None = None,
+    skip: int = 0,
 ) -> Iterator[tuple[list[int], list[list[int]]]]:
     """Yield (indices of prompts, token ids of their answers) as chunks of `generation.chunk_size` prompts are answered.
 
     A chunk depends on nothing outside it, so a run that goes on after a chunk gives the bytes of one that never
     stopped. `progress` is a tqdm bar, in answers. `limits` are new tokens a prompt, `generation.max_new_tokens` for
-    each if not given. Raises UserError for a model with other than full causal attention.
+    each if not given. The first `skip` chunks are left out. Raises UserError for a model with other than full causal
+    attention.
     """
     import torch
 
@@ -49,7 +52,7 @@ def generate(
             "everywhere: set it to transformers"
         )
     with torch.inference_mode(), Steps(whole, size, length) as steps:
-        for chunk in records.batches(order, generation.chunk_size):
+        for chunk in islice(records.batches(order, generation.chunk_size), skip, None):
             answers = _chunk(steps, chunk, prompts, limits, tokenizer.eos_token_id, progress)
             yield chunk, [answers[index] for index in chunk]
 

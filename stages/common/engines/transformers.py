@@ -1,6 +1,7 @@
 """Plain `generate` of transformers, batch by batch: any architecture, and the yardstick for other engines."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from stages.common import records
@@ -8,17 +9,23 @@ from stages.common.params.schema import Generation
 
 
 def generate(
-    answering: Any, tokenizer: Any, prompts: list[list[int]], generation: Generation, progress: Any
+    answering: Any,
+    tokenizer: Any,
+    prompts: list[list[int]],
+    generation: Generation,
+    progress: Any,
+    skip: int = 0,
 ) -> Iterator[tuple[list[int], list[list[int]]]]:
     """Yield batches as (indices of prompts, token ids of their answers), the longest prompts first.
 
     Neighbours in length share a batch, so little is padded; the longest go first, so that a batch too large for the
-    memory fails at once. `progress` is a tqdm bar, in answers. Ids end with the stop token where the model wrote it.
+    memory fails at once; the first `skip` batches are left out. `progress` is a tqdm bar, in answers. Ids end with the
+    stop token where the model wrote it.
     """
     import torch
 
     order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
-    for batch in records.batches(order, generation.batch_size):
+    for batch in islice(records.batches(order, generation.batch_size), skip, None):
         width = len(prompts[batch[0]])
         padding = [width - len(prompts[index]) for index in batch]
         ids = [[tokenizer.pad_token_id] * pad + prompts[index] for pad, index in zip(padding, batch, strict=True)]

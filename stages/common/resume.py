@@ -1,0 +1,97 @@
+"""What a killed run left for the next one to go on from: kept outside of DVC's outputs, and only while it is of use."""
+
+import hashlib
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from stages.common import records
+
+HOME = Path(".cache/resume")
+CODE = Path(__file__).parents[1]
+LIBRARIES = ("torch", "transformers", "peft", "trl", "accelerate", "tokenizers")
+
+
+@contextmanager
+def place(name: str, used: list[Any], inputs: list[Path]) -> Iterator[Path]:
+    """A folder that outlives the process until the block ends well; then it is removed.
+
+    It is the one of an earlier run that was killed, where that had the same `used` values, bytes of the `inputs`,
+    code, libraries and processor; what another configuration left under this name is removed. One process at a time
+    has it; the next one waits.
+    """
+    from filelock import FileLock, Timeout
+
+    home = HOME / name
+    home.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(HOME / f"{name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"{name}: another process is at work here: waiting for its end", flush=True)
+        lock.acquire()
+    try:
+        folder = home / _key(used, inputs)
+        for other in list(home.iterdir()):
+            if other != folder:
+                remove(other)
+        folder.mkdir(exist_ok=True)
+        if any(folder.iterdir()):
+            print(f"{name}: goes on from what an earlier run left in {folder}", flush=True)
+        yield folder
+        remove(folder)
+    finally:
+        lock.release()
+
+
+def kept(
+    folder: Path, name: str, progress: Any, go_on: Callable[[int], Iterator[list[records.Row]]]
+) -> Iterator[list[records.Row]]:
+    """Yield the parts of a result: those in `folder`, then those that `go_on` makes when told how many to skip.
+
+    Each new part is in `folder` before it is yielded. Raises UserError where one there is damaged. `progress` is a tqdm
+    bar, which `go_on` moves for its own rows.
+    """
+    done = 0
+    while (path := folder / f"{name}-{done:06}.jsonl").exists():
+        rows = list(records.read(path))
+        progress.update(len(rows))
+        yield rows
+        done += 1
+    for number, rows in enumerate(go_on(done), done):
+        records.write(folder / f"{name}-{number:06}.jsonl", rows)
+        yield rows
+
+
+def remove(path: Path) -> None:
+    """Remove a folder, renamed first: one that is half gone, as the process was killed, is never taken for whole."""
+    gone = path.with_name("gone")
+    if gone.exists():
+        shutil.rmtree(gone)
+    if path != gone:
+        path.rename(gone)
+        shutil.rmtree(gone)
+
+
+def _key(used: list[Any], inputs: list[Path]) -> str:
+    """The name of all that a result depends on."""
+    import torch
+
+    processor = torch.cuda.get_device_name() if torch.cuda.is_available() else torch.backends.cpu.get_cpu_capability()
+    code = {path.relative_to(CODE).as_posix(): _digest(path) for path in sorted(CODE.rglob("*.py"))}
+    data = {}
+    for path in inputs:
+        files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
+        data |= {one.as_posix(): _digest(one) for one in files if one.exists()}
+    libraries = {library: version(library) for library in LIBRARIES}
+    values = [value.model_dump(mode="json") if hasattr(value, "model_dump") else value for value in used]
+    return records.fingerprint([values, data, code, libraries, platform.machine(), processor], 24)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

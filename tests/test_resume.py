@@ -1,0 +1,338 @@
+"""A stage that is killed at any moment goes on when it is run again, and ends in the bytes of one left alone."""
+
+import contextlib
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from tqdm import tqdm
+from transformers import TrainerCallback
+
+from stages import baseline_infer, finetune_lora, post_infer
+from stages.common import adapter, checkpoints, inference, likelihood, model, records, resume, stage
+from stages.common.engines import continuous
+from stages.common.prompts import Formatter
+
+ROWS = [
+    {"id": str(n), "set": "train", "question": f"Question {n}?", "reasoning": "why " * n, "response": f"Answer {n}."}
+    for n in range(1, 11)
+]
+STAGES = {"baseline_infer": baseline_infer, "finetune_lora": finetune_lora, "post_infer": post_infer}
+WRITES = ["fsync", "replace", "rename", "mkdir", "rmdir", "unlink"]
+
+
+@pytest.fixture
+def workspace(tiny, tiny_tokenizer, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    examples = Formatter(tiny_tokenizer, tiny.prompt).examples(ROWS)
+    records.write(finetune_lora.TRAIN, examples)
+    records.write(finetune_lora.EVAL, examples)
+    tuned = model.for_training(tiny.model, tiny.lora, 1, False)
+    with torch.no_grad():
+        for name, weight in tuned.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.5)
+    adapter.save(tuned, post_infer.ADAPTER)
+    return tmp_path
+
+
+def changed(tiny, section="training", **values):
+    return tiny.model_copy(update={section: getattr(tiny, section).model_copy(update=values)})
+
+
+def outputs():
+    """All that stages wrote, by path; costs are no output."""
+    found = [path for folder in ("data/answers", "models", "metrics") for path in Path(folder).rglob("*")]
+    return {str(path): path.read_bytes() for path in found if path.is_file() and "costs" not in path.parts}
+
+
+def left():
+    return [path for path in Path(".cache/resume").rglob("*") if path.suffix != ".lock" and path.parent != resume.HOME]
+
+
+def start(name, params, prepare=lambda: None):
+    """Run a stage in a process of its own; returns its id."""
+    if process := os.fork():
+        return process
+    code = 70
+    try:
+        sys.stdout = sys.stderr = open("log", "a", buffering=1)  # noqa: SIM115 - until the process ends
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        stage.params = SimpleNamespace(load=lambda: params)
+        prepare()
+        stage.run(name, STAGES[name].main)
+        code = 0
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def ended(process):
+    """The exit code, negative for a signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def die_at(count):
+    """Be killed at a write, or right after it: what renames, removes or makes a file durable counts."""
+
+    def prepare():
+        waiting = count
+
+        def dying(call):
+            def write(*given, **named):
+                nonlocal waiting
+                waiting -= 1
+                if waiting == 0 and count % 2:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                result = call(*given, **named)
+                if waiting == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return result
+
+            return write
+
+        for name in WRITES:
+            setattr(os, name, dying(getattr(os, name)))
+
+    return prepare
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_killed_at_any_write_it_ends_in_the_same_bytes(workspace, tiny, name):
+    assert ended(start(name, tiny)) == 0, Path("log").read_text()
+    whole = outputs()
+    kills, chance = 0, random.Random(name)
+    latest = 45 if name == "finetune_lora" else 20
+    for _ in range(60):
+        code = ended(start(name, tiny, die_at(chance.randint(1, latest))))
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL, Path("log").read_text()
+        kills += 1
+    else:
+        pytest.fail("never came to its end")
+    assert kills >= 3
+    assert outputs() == whole
+    assert left() == []
+
+
+@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_at_any_time_changes_no_byte(workspace, tiny, name, sent, code):
+    begin = time.perf_counter()
+    assert ended(start(name, tiny)) == 0, Path("log").read_text()
+    lasts = time.perf_counter() - begin
+    whole = outputs()
+    chance, codes = random.Random(f"{name} {sent}"), []
+    for _ in range(4):
+        process = start(name, tiny)
+        time.sleep(max(0.05, chance.random() * lasts))  # before that, Python's own handlers are there
+        os.kill(process, sent)
+        codes.append(ended(process))
+        assert codes[-1] in (0, code), Path("log").read_text()
+        log = Path("log").read_text()
+        assert "Traceback" not in log
+        assert log.count(f"{name}: interrupted: `dvc repro` goes on from here\n") == sum(one > 0 for one in codes)
+    assert codes.count(code) >= 2
+    assert ended(start(name, tiny)) == 0
+    assert outputs() == whole
+    assert left() == []
+
+
+class Interrupt(TrainerCallback):
+    """Ctrl-C after the given counts of steps, one a run; counts all steps."""
+
+    def __init__(self, *after):
+        self.after, self.steps, self.total = list(after), 0, 0
+
+    def on_train_begin(self, *_, **__):
+        self.steps = 0
+
+    def on_step_end(self, args, state, control, **_):
+        self.steps += 1
+        self.total += 1
+        self.last = state.max_steps
+        if self.after and self.steps == self.after[0]:
+            self.after.pop(0)
+            raise KeyboardInterrupt
+
+
+def train(params, monkeypatch, *after):
+    """Train with interruptions; returns the callback that made them."""
+    interrupt = Interrupt(*after)
+    monkeypatch.setattr(finetune_lora.tracking, "callbacks", lambda mode: [interrupt])
+    for _ in after:
+        with pytest.raises(KeyboardInterrupt):
+            finetune_lora.main(params)
+    finetune_lora.main(params)
+    return interrupt
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        {},
+        {"train_sampling_strategy": "group_by_length", "logging_steps": 5},
+        {"packing": True, "num_train_epochs": 3},
+        {"gradient_accumulation_steps": 2, "logging_steps": 7},
+        {"eval_strategy": "epoch", "logging_steps": 3},
+        {"eval_strategy": "steps", "eval_steps": 4, "lr_scheduler_type": "linear", "weight_decay": 0.1},
+        {"max_steps": 14, "warmup_steps": 3, "max_grad_norm": 0.1},
+        {"num_train_epochs": 14, "per_device_train_batch_size": 10},
+        {"optim": "adamw_torch_fused", "padding_free": True},
+        {"dtype": "bfloat16"},
+        {"lora_dropout": 0.3},
+    ],
+    ids=str,
+)
+def test_a_training_that_goes_on_ends_in_the_same_bytes(workspace, tiny, monkeypatch, training):
+    shape = {"per_device_train_batch_size": 2, "num_train_epochs": 4} | training
+    params = tiny
+    for section, name in (("model", "dtype"), ("lora", "lora_dropout")):
+        if name in shape:
+            params = changed(params, section, **{name: shape.pop(name)})
+    params = changed(params, **shape)
+    train(params, monkeypatch)
+    whole = outputs()
+    done = train(params, monkeypatch, 1, 5, 2)
+    assert outputs() == whole
+    assert left() == []
+    every = max(1, int(done.last * checkpoints.SHARE))
+    assert done.total - done.last <= 3 * every
+
+
+def test_a_tenth_of_the_training_is_repeated_at_most(workspace, tiny, monkeypatch):
+    done = train(changed(tiny, per_device_train_batch_size=1, num_train_epochs=4), monkeypatch, 7, 10, 13)
+    assert done.last == 40
+    assert 40 < done.total <= 40 + 3 * 4
+
+
+def test_a_checkpoint_is_the_only_one_and_no_pickle(workspace, tiny, monkeypatch):
+    monkeypatch.setattr(finetune_lora.tracking, "callbacks", lambda mode: [Interrupt(5)])
+    with pytest.raises(KeyboardInterrupt):
+        finetune_lora.main(tiny)
+    (folder,) = Path(".cache/resume/finetune_lora").glob("*/step-*")
+    assert sorted(path.name for path in folder.iterdir()) == ["rest.json", "tensors.safetensors", "trainer_state.json"]
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_finished_chunks_are_not_answered_again(workspace, tiny, monkeypatch):
+    whole = continuous._chunk
+    asked = []
+
+    def chunk(steps, chunk, *rest):
+        if len(asked) == 2:
+            asked.append(None)
+            raise KeyboardInterrupt
+        asked.append(chunk)
+        return whole(steps, chunk, *rest)
+
+    baseline_infer.main(tiny)
+    expected = outputs()
+    monkeypatch.setattr(continuous, "_chunk", chunk)
+    with pytest.raises(KeyboardInterrupt):
+        baseline_infer.main(tiny)
+    baseline_infer.main(tiny)
+    assert [len(one) for one in asked if one] == [4, 4, 2]
+    assert sorted(index for one in asked if one for index in one) == list(range(10))
+    assert outputs() == expected
+
+
+def test_finished_losses_are_not_computed_again(workspace, tiny, monkeypatch):
+    whole = likelihood._batch
+    asked = []
+
+    def batch(answering, rows):
+        asked.append(len(rows))
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return whole(answering, rows)
+
+    monkeypatch.setattr(likelihood, "_batch", batch)
+    monkeypatch.setattr(inference, "PROMPTS", finetune_lora.EVAL)
+    with pytest.raises(KeyboardInterrupt):
+        baseline_infer.main(tiny)
+    baseline_infer.main(tiny)
+    assert asked == [4, 4, 4, 2]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("engine", ["continuous", "transformers"])
+def test_a_chunk_depends_on_nothing_outside_it(tiny, tiny_tokenizer, dtype, engine):
+    params = changed(changed(tiny, "model", dtype=dtype), "generation", engine=engine, max_new_tokens=80)
+    base = model.for_answers(params.model, None, 1.0)
+    prompts = tiny_tokenizer([f"{n} " * (3 + 29 * n % 71) for n in range(14)]).input_ids
+    generate = inference.engine(params.generation)
+
+    def answered(skip):
+        with tqdm(disable=True) as bar:
+            return list(generate(base, tiny_tokenizer, prompts, params.generation, bar, skip=skip))
+
+    whole = answered(0)
+    assert len(whole) == 4
+    for skip in range(1, 5):
+        assert answered(skip) == whole[skip:]
+
+
+@pytest.mark.parametrize("what", ["params", "data", "adapter", "code", "library", "processor"])
+def test_what_another_configuration_left_is_removed_and_not_used(workspace, tiny, monkeypatch, tmp_path, what):
+    used, inputs = [tiny.model, 1.0], [inference.PROMPTS, post_infer.ADAPTER]
+
+    def leave(name, expected):
+        with contextlib.suppress(KeyboardInterrupt), resume.place("one", used, inputs) as place:
+            assert [path.name for path in place.iterdir()] == expected
+            (place / name).write_text("half")
+            raise KeyboardInterrupt
+
+    leave("first", [])
+    leave("first", ["first"])
+    match what:
+        case "params":
+            used[1] = 0.5
+        case "data":
+            records.write(inference.PROMPTS, [{"id": "1"}])
+        case "adapter":
+            (post_infer.ADAPTER / adapter.CONFIG).write_text("{}")
+        case "code":
+            (tmp_path / "code").mkdir()
+            (tmp_path / "code" / "a.py").write_text("1")
+            monkeypatch.setattr(resume, "CODE", tmp_path / "code")
+        case "library":
+            monkeypatch.setattr(resume, "version", lambda name: "0")
+        case "processor":
+            monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "other")
+    leave("second", [])
+    assert [path.name for path in left() if path.is_file()] == ["second"]
+
+
+def test_another_learning_rate_takes_up_nothing(workspace, tiny, monkeypatch):
+    other = changed(tiny, learning_rate=1e-3)
+    finetune_lora.main(other)
+    whole = outputs()
+    monkeypatch.setattr(finetune_lora.tracking, "callbacks", lambda mode: [interrupt])
+    interrupt = Interrupt(3)
+    with pytest.raises(KeyboardInterrupt):
+        finetune_lora.main(tiny)
+    assert any(path.name == "step-00000002" or path.name == "step-00000003" for path in left())
+    interrupt.total = 0
+    finetune_lora.main(other)
+    assert interrupt.total == interrupt.last
+    assert outputs() == whole
+
+
+def test_a_second_process_waits_for_the_first(workspace, tiny):
+    first = start("baseline_infer", tiny, lambda: time.sleep(0.3))
+    processes = [first, *(start("baseline_infer", tiny) for _ in range(2))]
+    assert [ended(process) for process in processes] == [0, 0, 0]
+    assert "baseline: another process is at work here: waiting for its end" in Path("log").read_text()
+    assert left() == []
