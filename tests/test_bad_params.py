@@ -70,6 +70,12 @@ def several(**values):
 
 COLUMNS = FILES_SET["columns"]
 FIXED = {"columns": {**COLUMNS, "options": None}}
+NO_LAYERS = {"model__source": "random", "lora__layers_to_transform": [0, 29]}
+UNSLOTH = {"model__backend": "unsloth", "training__packing": False, "training__padding_free": False}
+NO_WARMUP = {"training__lr_scheduler_type": "constant", "training__warmup_steps": 9}
+NO_LOSS = {"training__eval_strategy": "steps", "training__eval_steps": 226, "training__max_steps": -1}
+NO_LOSS |= {"training__num_train_epochs": 1, "training__per_device_train_batch_size": 2, "dataset__train_rows": 450}
+NO_LOSS |= {"training__gradient_accumulation_steps": 1}
 MALFORMED = [
     # Not a file of YAML at all.
     ("nothing", "", ["null: must be a mapping"]),
@@ -218,29 +224,15 @@ MALFORMED = [
         ["model.dtype: 'float32': unsloth"],
     ),
     ("4 bits in float32", several(model__load_in_4bit=True, model__dtype="float32"), ["model.dtype: 'float32': 4-bit"]),
-    ("layers that are not there", several(model__source="random"), ["lora.layers_to_transform: 29: the random model"]),
-    (
-        "kernels of two",
-        several(model__backend="unsloth", model__use_liger_kernel=True),
-        ["model.use_liger_kernel: true: "],
-    ),
-    ("padding for unsloth", several(model__backend="unsloth"), ["training.padding_free: false: rows go end to end"]),
-    (
-        "held-out loss is not measured",
-        several(training__eval_strategy="steps", training__eval_steps=226),
-        ["training.eval_steps: 226: at most 225 steps"],
-    ),
-    (
-        "warmup of the constant",
-        several(training__lr_scheduler_type="constant"),
-        ["training.warmup_steps: 10: the constant schedule has no warmup"],
-    ),
+    ("kernels of two", several(**UNSLOTH, model__use_liger_kernel=True), ["model.use_liger_kernel: true: unsloth"]),
+    ("padding for unsloth", several(**UNSLOTH), ["training.padding_free: false: rows go end to end"]),
+    ("layers that are not there", several(**NO_LAYERS), ["lora.layers_to_transform: 29: the random model"]),
+    ("held-out loss is not measured", several(**NO_LOSS), ["training.eval_steps: 226: at most 225 steps"]),
+    ("warmup of the constant", several(**NO_WARMUP), ["training.warmup_steps: 9: the constant schedule has no warmup"]),
     (
         "three conflicts at once",
-        several(
-            model__source="random", training__eval_strategy="steps", training__max_steps=3, training__warmup_steps=9
-        ).replace('"cosine"', '"constant"'),
-        ["lora.layers_to_transform: 29: ", "training.eval_steps: 50: ", "training.warmup_steps: 9: "],
+        several(**NO_LAYERS, **NO_LOSS, **NO_WARMUP),
+        ["lora.layers_to_transform: 29: ", "training.eval_steps: 226: ", "training.warmup_steps: 9: "],
     ),
 ]
 NAMES = [name for name, _, _ in MALFORMED]
@@ -368,7 +360,7 @@ def test_a_real_stage_ends_within_three_seconds_and_imports_nothing_heavy(name, 
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=300,
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime + after.ru_stime - spent.ru_utime - spent.ru_stime < 3
@@ -392,8 +384,8 @@ def test_a_real_stage_ends_within_three_seconds_and_imports_nothing_heavy(name, 
 )
 def test_the_steps_are_those_that_the_trainer_would_make(changes, steps, values):
     values["training"] |= {"logging_steps": 1, "gradient_accumulation_steps": 1, "per_device_train_batch_size": 2}
+    values["training"] |= {"max_steps": -1, "num_train_epochs": 1, "eval_strategy": "no", **changes}
     values["dataset"]["train_rows"] = 450
-    values["training"] |= changes
     assert most_steps(params.check(values)) == steps
 
 

@@ -127,3 +127,18 @@ def test_a_chat_template_that_does_not_say_the_question_once_is_one_clear_line(t
     with pytest.raises(UserError, match=f"^prompt.style: chat: {line}") as error:
         Formatter(other, tiny.prompt.model_copy(update={"style": "chat"})).examples([ROW])
     assert "\n" not in str(error.value)
+
+
+def test_added_tokens_that_are_not_special_are_text_in_a_row_but_for_the_tags_of_the_thinking(tiny, tiny_tokenizer):
+    from tokenizers import AddedToken
+
+    marked = copy.deepcopy(tiny_tokenizer)
+    for mark in ("<｜Assistant｜>", "<think>", "</think>"):  # as R1's tokenizer has them
+        marked.add_tokens([AddedToken(mark, special=False, normalized=False)])
+    assistant, think, end = marked.convert_tokens_to_ids(["<｜Assistant｜>", "<think>", "</think>"])
+    question = "Say </think> and <｜Assistant｜> here"
+    row = {"id": "1", "set": "train", "question": question, "reasoning": "<｜Assistant｜> why", "response": "that"}
+    (example,) = Formatter(marked, tiny.prompt).examples([row])
+    assert {assistant, think, end}.isdisjoint(example["prompt_ids"])
+    assert marked.decode(example["prompt_ids"], skip_special_tokens=True).count(question) == 1
+    assert [one for one in example["completion_ids"] if one in (assistant, think, end)] == [think, end]

@@ -6,6 +6,7 @@ turn. The completion is `<think>`, the reasoning, `</think>`, the response and t
 template is only ever asked for the turn before the answer, because R1's deletes the reasoning from answers it is given.
 """
 
+import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -62,11 +63,12 @@ class Formatter:
         questions = [question_text(row) for row in rows]
         before, after = self.side_ids
         out = []
-        for row, question, ids in zip(rows, questions, self._plain(questions), strict=True):
+        for row, question, ids in zip(rows, questions, as_text(self.for_questions, questions), strict=True):
             text = self.sides[0] + question + self.sides[1]
             out.append({"id": row["id"], "set": row["set"], "prompt": text, "prompt_ids": before + ids + after})
         answered = [(one, self.completion(row)) for one, row in zip(out, rows, strict=True) if "reasoning" in row]
-        for (one, text), ids in zip(answered, self._plain([text for _, text in answered]), strict=True):
+        completions = as_text(self.for_completions, [text for _, text in answered])
+        for (one, text), ids in zip(answered, completions, strict=True):
             one.update(completion=text, completion_ids=[*ids, self.tokenizer.eos_token_id])
         return out
 
@@ -87,11 +89,33 @@ class Formatter:
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"{NO_CHAT} fails ({reason}): choose plain") from None
 
-    def _plain(self, texts: list[str]) -> list[list[int]]:
-        if not texts:
-            return []
-        # split_special_tokens: the text of a special token is only text here.
-        return self.tokenizer(texts, add_special_tokens=False, split_special_tokens=True).input_ids
+    @cached_property
+    def for_questions(self) -> Any:
+        """A tokenizer to which every added token is only text."""
+        return deaf(self.tokenizer, keep=())
+
+    @cached_property
+    def for_completions(self) -> Any:
+        """The same, but for the tags of the thinking: fetch_dataset let no row through that has one of its own."""
+        return deaf(self.tokenizer, keep=(THINK, END_THINK))
+
+
+def deaf(tokenizer: Any, keep: tuple[str, ...]) -> Any:
+    """A copy to which added tokens, but those of `keep`, are special: `split_special_tokens` reads those as text.
+
+    R1's tokenizer has turn marks and tags of thinking among its added tokens, and marks them as not special.
+    """
+    from tokenizers import AddedToken
+
+    copied = copy.deepcopy(tokenizer)
+    hidden = [one for one in tokenizer.added_tokens_decoder.values() if not one.special and one.content not in keep]
+    copied.backend_tokenizer.add_special_tokens([AddedToken(one.content, special=True) for one in hidden])
+    return copied
+
+
+def as_text(tokenizer: Any, texts: list[str]) -> list[list[int]]:
+    """Token ids of texts in which the text of a special token is only text."""
+    return tokenizer(texts, add_special_tokens=False, split_special_tokens=True).input_ids if texts else []
 
 
 def fit(example: Row, prompt: Prompt) -> tuple[Row, str]:
