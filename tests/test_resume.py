@@ -183,7 +183,7 @@ def train(params, monkeypatch, *after):
     [
         {},
         {"train_sampling_strategy": "group_by_length", "logging_steps": 5},
-        {"packing": True, "num_train_epochs": 2},
+        {"packing": True, "num_train_epochs": 4},
         {"gradient_accumulation_steps": 2, "logging_steps": 7},
         {"eval_strategy": "epoch", "logging_steps": 3},
         {"eval_strategy": "steps", "eval_steps": 4, "lr_scheduler_type": "linear", "weight_decay": 0.1},
