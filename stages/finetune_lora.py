@@ -11,6 +11,7 @@ from pathlib import Path
 
 from stages.common import adapter, costs, memory, model, records, resume, stage, tracking
 from stages.common.errors import UserError
+from stages.common.memory import training as step
 from stages.common.params.schema import Params
 
 TRAIN = Path("data/prompts/train.jsonl")
@@ -34,6 +35,10 @@ def main(params: Params) -> str:
 
     from stages.common.trainer import CompletionTrainer, LastStep
 
+    if tuned.device.type != "cuda" and (params.training.padding_free or params.training.packing):
+        print(
+            "training.padding_free and training.packing are for GPUs: without one, attention is masked and far slower"
+        )
     train = Dataset.from_list(examples(TRAIN))
     wandb_mode = tracking.start(wandb_mode)
     used = [params.model, params.prompt, params.lora, params.training]
@@ -48,8 +53,8 @@ def main(params: Params) -> str:
             place=place,
         )
         lengths = [len(ids) for ids in train["input_ids"]]
-        estimate = partial(memory.training, tuned, lengths=lengths)
-        with memory.watched(estimate, params, memory.training_settings(params)):
+        estimate = partial(step.estimate, tuned, lengths=lengths)
+        with memory.watched(estimate, params, step.smaller(params)):
             result = trainer.train(resume_from_checkpoint=trainer.last_checkpoint())
         costs.work(trainer.tokens, result.metrics["train_runtime"])
         tracking.finish(wandb_mode)

@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from stages import finetune_lora
-from stages.common import inference, model, params
+from stages.common import model, params
 from stages.common.params.__main__ import merged
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
@@ -54,25 +54,24 @@ def reference():
     return loss.item(), {name: weight.grad for name, weight in plain.named_parameters() if weight.requires_grad}
 
 
-def test_graphs_answer_as_generate_does():
+def test_graphs_answer_as_generate_does_while_slots_end_and_move():
     from tqdm import tqdm
 
-    tiny = small()
+    from stages.common.engines import continuous, transformers
+
+    tiny, limits = small(), [3, 20, 7, 15, 1]
     answering, tokenizer = model.for_answers(tiny.model, None, 1.0), model.tokenizer(tiny.model)
-    found = []
-    for engine, size in (("transformers", 1), ("continuous", 3)):
-        update = {"engine": engine, "batch_size": size, "chunk_size": 20, "max_new_tokens": 20}
-        generation = tiny.generation.model_copy(update=update)
-        with tqdm(total=5) as progress:
-            answers = dict(
-                pair
-                for order, ids in inference.engine(generation)(answering, tokenizer, examples(), generation, progress)
-                for pair in zip(order, ids, strict=True)
-            )
-        found.append([answers[index] for index in range(len(LENGTHS))])
-    same = sum(one == other for one, other in zip(*found, strict=True))
-    assert same >= 3, found
-    assert all(one[0] == other[0] for one, other in zip(*found, strict=True))
+    generation = tiny.generation.model_copy(update={"batch_size": 3, "chunk_size": 5, "max_new_tokens": 20})
+    one_by_one = generation.model_copy(update={"batch_size": 1})
+    with tqdm(total=10) as progress:
+        plain = transformers.generate(answering, tokenizer, examples(), one_by_one, progress)
+        wanted = {order[0]: ids[0][: limits[order[0]]] for order, ids in plain}
+        ((order, found),) = continuous.generate(answering, tokenizer, examples(), generation, progress, limits)
+    given = dict(zip(order, found, strict=True))
+    assert [len(given[index]) <= limits[index] for index in range(5)] == [True] * 5
+    # In bfloat16 a near tie may fall either way, and what follows it differs: most answers are the same, all begin so.
+    assert sum(given[index] == wanted[index] for index in range(5)) >= 3, (given, wanted)
+    assert all(given[index][0] == wanted[index][0] for index in range(5))
 
 
 @pytest.mark.parametrize(("backend", "liger"), [("transformers", False), ("transformers", True), ("unsloth", False)])

@@ -7,6 +7,7 @@ import torch
 
 from stages.common import memory, model, params
 from stages.common.errors import UserError
+from stages.common.memory import answers, training
 from stages.common.params.__main__ import merged
 
 # GB reserved by torch on an H100, for rows of 936 tokens in the mean: python -m tests.benchmarks.gpu
@@ -28,7 +29,7 @@ def eight_billion():
 @pytest.mark.parametrize("preset", MEASURED)
 def test_the_estimate_is_near_what_was_measured(preset):
     checked = params.check(merged(preset))
-    estimate = sum(memory.training(eight_billion(), checked, LENGTHS).values()) / memory.GB
+    estimate = sum(training.estimate(eight_billion(), checked, LENGTHS).values()) / memory.GB
     assert estimate == pytest.approx(MEASURED[preset], rel=0.1)
 
 
@@ -36,9 +37,9 @@ def test_too_much_memory_is_one_line_with_the_largest_settings_that_fit():
     checked = params.check(merged("h100-8b"))
 
     def estimate(changed):
-        return memory.training(eight_billion(), changed, LENGTHS)
+        return training.estimate(eight_billion(), changed, LENGTHS)
 
-    settings = memory.training_settings(checked)
+    settings = training.smaller(checked)
     line = memory.advice(estimate, checked, settings, 40 * memory.GB)
     assert line.count("\n") == 0
     assert line.startswith("out of memory: it needs about 5")
@@ -52,28 +53,28 @@ def test_an_answering_batch_is_halved_until_it_fits():
     checked = params.check(merged("h100-8b"))
 
     def estimate(changed):
-        return memory.answering(eight_billion(), changed, 1000)
+        return answers.estimate(eight_billion(), changed, 1000)
 
-    line = memory.advice(estimate, checked, memory.answering_settings(checked), 48 * memory.GB)
+    line = memory.advice(estimate, checked, answers.smaller(checked), 48 * memory.GB)
     assert "set generation.batch_size: 64 (about" in line
 
 
 def test_every_setting_keeps_the_rows_of_a_step():
     checked = params.check(merged("h100-8b"))
     rows = checked.training.per_device_train_batch_size * checked.training.gradient_accumulation_steps
-    for changes in memory.training_settings(checked):
-        training = memory.changed(checked, changes).training
-        assert training.per_device_train_batch_size * training.gradient_accumulation_steps == rows
+    for changes in training.smaller(checked):
+        changed = memory.changed(checked, changes).training
+        assert changed.per_device_train_batch_size * changed.gradient_accumulation_steps == rows
 
 
 def test_running_out_says_what_would_fit_and_other_errors_stay_theirs(tiny, capsys):
     tuned = model.for_training(tiny.model, tiny.lora, 0, False)
 
     def estimate(changed):
-        return memory.training(tuned, changed, [100] * 8)
+        return training.estimate(tuned, changed, [100] * 8)
 
     def fail(error):
-        with memory.watched(estimate, tiny, memory.training_settings(tiny)):
+        with memory.watched(estimate, tiny, training.smaller(tiny)):
             raise error
 
     with pytest.raises(UserError, match=r"^out of memory: it needs about .* GB.*: set training\.per_device"):

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from stages.common import costs, likelihood, memory, model, records, resume
 from stages.common.errors import UserError
+from stages.common.memory import answers as answers_memory
 from stages.common.params.schema import Generation, Params
 
 PROMPTS = Path("data/prompts/eval.jsonl")
@@ -24,21 +25,22 @@ def answer(params: Params, output: Path, adapter: Path | None = None, scale: flo
     rows = list(records.read(PROMPTS))
     tokenizer = model.tokenizer(params.model)
     generation = params.generation
+    model.check(params.model)  # now, not once all is answered and the training begins
     # The continuous engine runs the layers of transformers, whichever backend trained the adapter.
     backend = "transformers" if generation.engine == "continuous" else params.model.backend
     answering = model.for_answers(params.model.model_copy(update={"backend": backend}), adapter, scale)
     _check_context(answering, rows, generation)
     inputs = [PROMPTS] if adapter is None else [PROMPTS, adapter]
-    estimate = partial(memory.answering, answering, longest=max(len(row["prompt_ids"]) for row in rows))
+    estimate = partial(answers_memory.estimate, answering, longest=max(len(row["prompt_ids"]) for row in rows))
     with (
         resume.place(output.stem, [params.model, generation, scale], inputs) as place,
-        memory.watched(estimate, params, memory.answering_settings(params)),
+        memory.watched(estimate, params, answers_memory.smaller(params)),
     ):
         answers = [
             {"id": row["id"], "set": row["set"], **_answer(tokenizer, ids)}
             for row, ids in zip(rows, _generated(answering, tokenizer, rows, generation, place), strict=True)
         ]
-        losses = likelihood.reference_losses(answering, rows, generation.batch_size, place)
+        losses = likelihood.reference_losses(answering, rows, place)
         for answer, loss in zip(answers, losses, strict=True):
             if loss is not None:
                 answer["reference_loss"] = loss

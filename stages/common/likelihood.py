@@ -9,8 +9,10 @@ from tqdm import tqdm
 
 from stages.common import records, resume
 
+TOKENS = 4096  # of a batch, padding included: what is larger is no faster, and takes the memory of its activations
 
-def reference_losses(answering: Any, rows: list[records.Row], batch_size: int, place: Path) -> list[float | None]:
+
+def reference_losses(answering: Any, rows: list[records.Row], place: Path) -> list[float | None]:
     """Mean negative log-likelihood, in nats a token, of each row's completion after its prompt.
 
     The completion is the held-out reasoning and response with the stop token, as training would have counted it. None
@@ -19,10 +21,8 @@ def reference_losses(answering: Any, rows: list[records.Row], batch_size: int, p
     """
     import torch
 
-    order = sorted(
-        (index for index, row in enumerate(rows) if "completion_ids" in row),
-        key=lambda index: -len(rows[index]["prompt_ids"]) - len(rows[index]["completion_ids"]),
-    )
+    order = [index for index, row in enumerate(rows) if "completion_ids" in row]
+    order.sort(key=lambda index: -_length(rows[index]))
     losses: list[float | None] = [None] * len(rows)
     with (
         tqdm(total=len(order), desc="reference loss", unit="answer", mininterval=1) as progress,
@@ -30,7 +30,7 @@ def reference_losses(answering: Any, rows: list[records.Row], batch_size: int, p
     ):
 
         def batches(skip: int) -> Iterator[list[records.Row]]:
-            for batch in islice(records.batches(order, batch_size), skip, None):
+            for batch in islice(_batches(order, rows), skip, None):
                 found = _batch(answering, [rows[index] for index in batch])
                 progress.update(len(batch))
                 yield [{"index": index, "loss": round(loss, 6)} for index, loss in zip(batch, found, strict=True)]
@@ -39,6 +39,19 @@ def reference_losses(answering: Any, rows: list[records.Row], batch_size: int, p
             for row in batch:
                 losses[row["index"]] = row["loss"]
     return losses
+
+
+def _batches(order: list[int], rows: list[records.Row]) -> Iterator[list[int]]:
+    """Indices by batches of at most TOKENS, padding included, one row at least; the longest stand first."""
+    start = 0
+    while start < len(order):
+        end = start + max(1, TOKENS // _length(rows[order[start]]))
+        yield order[start:end]
+        start = end
+
+
+def _length(row: records.Row) -> int:
+    return len(row["prompt_ids"]) + len(row["completion_ids"])
 
 
 def _batch(answering: Any, rows: list[records.Row]) -> list[float]:

@@ -62,6 +62,12 @@ def for_training(model: Model, lora: Lora, seed: int, gradient_checkpointing: bo
     return backend.with_new_adapter(loaded, model, lora, seed, gradient_checkpointing)
 
 
+def check(model: Model) -> None:
+    """Raise UserError where this machine has not what the backend needs."""
+    if model.backend == "unsloth":
+        unsloth_backend.check()
+
+
 def _backend(model: Model) -> Any:
     match model.backend:
         case "transformers":

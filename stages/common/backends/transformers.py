@@ -55,7 +55,7 @@ def with_new_adapter(loaded: Any, model: Model, lora: Lora, seed: int, gradient_
     from stages.common.kernels import lora as kernels
     from stages.common.kernels import varlen
 
-    if loaded.device.type == "cuda":
+    if loaded.device.type == "cuda" and varlen.plain(loaded.config):
         loaded.set_attn_implementation(varlen.NAME)
     torch.manual_seed(seed)
     try:

@@ -65,13 +65,18 @@ def _lend_flash_attention() -> None:
     attention_dispatch.HAS_FLASH_ATTENTION = True
 
 
-def _fast_language_model() -> Any:
-    import os
-
+def check() -> None:
+    """Raise UserError where there is no GPU."""
     import torch
 
     if not torch.cuda.is_available():
         raise UserError("model.backend: unsloth needs a CUDA GPU, and there is none here: set it to transformers")
+
+
+def _fast_language_model() -> Any:
+    import os
+
+    check()
     os.environ.setdefault("UNSLOTH_DISABLE_STATISTICS", "1")
     try:
         from unsloth import FastLanguageModel

@@ -39,14 +39,14 @@ def generate(
     import torch
 
     from stages.common.engines.steps import Steps
+    from stages.common.kernels import varlen
 
     limits = limits or [generation.max_new_tokens] * len(prompts)
     order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
-    size = min(generation.batch_size, len(prompts))
+    size = min(generation.batch_size, generation.chunk_size, len(prompts))
     length = max((len(prompt) + limit for prompt, limit in zip(prompts, limits, strict=True)), default=0)
     whole = answering.get_base_model() if hasattr(answering, "get_base_model") else answering
-    sliding = ["sliding"] if getattr(whole.config, "sliding_window", None) else ["full_attention"]
-    if set(getattr(whole.config, "layer_types", None) or sliding) != {"full_attention"}:
+    if not varlen.plain(whole.config):
         raise UserError(
             f"generation.engine: continuous cannot run {whole.config.model_type}, whose attention is not full "
             "everywhere: set it to transformers"

@@ -54,8 +54,9 @@ class Slots:
         self.mask = torch.zeros(seen.shape, dtype=self.cache.dtype).masked_fill_(~seen, float("-inf"))[:, None, None]
 
     def move(self, sources: list[int], targets: list[int]) -> None:
-        """Copy slots over others."""
-        self.cache[:, :, targets] = self.cache[:, :, sources]
+        """Copy slots over others: a layer at a time, for many slots at once are gigabytes."""
+        for layer in self.cache:
+            layer[:, targets] = layer[:, sources]
         self.filled[targets] = self.filled[sources]
 
     def attend(self, layer: int, query: Any, key: Any, value: Any, scale: float) -> Any:

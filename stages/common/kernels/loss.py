@@ -35,7 +35,7 @@ class _ChunkedLoss(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, factor: torch.Tensor) -> tuple[torch.Tensor | None, None, None]:
         (gradient,) = ctx.saved_tensors
-        return gradient * factor.to(gradient.dtype), None, None
+        return (gradient * factor).to(gradient.dtype), None, None
 
 
 def negative_log_likelihood(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

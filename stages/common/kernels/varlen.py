@@ -13,6 +13,13 @@ from transformers import AttentionInterface
 NAME = "varlen"
 
 
+def plain(config: Any) -> bool:
+    """Whether a model's attention is what is computed here: all of the past, no cap on its scores, no sinks."""
+    window = getattr(config, "sliding_window", None)
+    kinds = getattr(config, "layer_types", None) or ["sliding" if window else "full_attention"]
+    return set(kinds) == {"full_attention"} and getattr(config, "attn_logit_softcapping", None) is None
+
+
 def boundaries(position_ids: torch.Tensor) -> dict[str, Any]:
     """Arguments that tell attention where rows start, from positions (1, tokens) that start at 0 with each row.
 

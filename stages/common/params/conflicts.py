@@ -31,6 +31,12 @@ def _of_the_model(params: Params) -> Iterator[str]:
         yield "model.use_liger_kernel: true: unsloth brings its own kernels: set it to false, or backend transformers"
     if model.backend == "unsloth" and not (params.training.padding_free or params.training.packing):
         yield "training.padding_free: false: rows go end to end into unsloth's layers: set it to true"
+    generation = params.generation
+    if generation.engine == "continuous" and generation.batch_size > generation.chunk_size:
+        yield (
+            f"generation.batch_size: {generation.batch_size}: no more than generation.chunk_size "
+            f"({generation.chunk_size}) are answered at a time: raise that, or lower this"
+        )
     if model.source == "random" and layers and max(layers) >= model.random.num_hidden_layers:
         yield (
             f"lora.layers_to_transform: {max(layers)}: the random model has layers 0 to "
