@@ -12,6 +12,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 repro: install ## the main job: run every stage that is out of date
+	@if command -v nvidia-smi >/dev/null && python -m stages.common.params needs-gpu; then $(MAKE) --no-print-directory install-gpu; fi
 	dvc repro
 
 test: install ## the tests
@@ -31,8 +32,11 @@ preset: install ## merge presets/NAME.yaml into params.yaml: make preset NAME=gp
 
 install: $(STAMP) ## the environment alone
 
-install-gpu: install ## what the unsloth backend and 4-bit weights need, on a machine with a CUDA GPU
+install-gpu: $(STAMP)-gpu ## what the GPU presets need, on a machine with a CUDA GPU (make repro does it where they do)
+
+$(STAMP)-gpu: $(STAMP) requirements-gpu.txt
 	$(VENV)/bin/python -m pip install --quiet -r requirements.txt -r requirements-gpu.txt -c constraints.txt
+	@touch $@
 
 $(STAMP): requirements.txt requirements-model.txt constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'

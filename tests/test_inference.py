@@ -56,7 +56,7 @@ def test_the_two_stages_differ_in_the_adapter_alone():
 
 def test_the_reference_loss_is_the_mean_over_the_completion_whatever_the_batch(base, prompts, tmp_path):
     rows = [{"prompt_ids": ids, "completion_ids": ids[1:9]} for ids in prompts] + [{"prompt_ids": prompts[0]}]
-    *losses, nothing = likelihood.reference_losses(base, rows, 4, tmp_path)
+    *losses, nothing = likelihood.reference_losses(base, rows, tmp_path)
     assert nothing is None
     for ids, loss in zip(prompts, losses, strict=True):
         logits = base(torch.tensor([ids + ids[1:9]])).logits[0, len(ids) - 1 : -1]

@@ -581,3 +581,9 @@ def test_a_stage_refuses_bad_params_before_any_heavy_import(stage, workplace):
     ]
     assert not (workplace / "data").exists()
     assert not (workplace / "metrics").exists()
+
+
+@pytest.mark.parametrize(("preset", "status"), [("cpu", 3), ("gpu-8b", 0), ("gpu-8b-24gb", 0), ("h100-8b", 0)])
+def test_the_makefile_is_told_whether_a_preset_needs_the_gpu_libraries(workplace, preset, status):
+    command.main(["use", preset])
+    assert command.main(["needs-gpu"]) == status

@@ -3,6 +3,7 @@
 python -m stages.common.params check
 python -m stages.common.params use gpu-8b
 dvc exp run $(python -m stages.common.params flags gpu-8b)
+python -m stages.common.params needs-gpu
 """
 
 import argparse
@@ -16,6 +17,7 @@ from ruamel.yaml import YAML
 
 from stages.common import params, records
 from stages.common.errors import UserError
+from stages.common.params.schema import Params
 
 PRESETS = Path("presets")
 
@@ -113,6 +115,14 @@ def _text(path: Path) -> str:
     return path.read_bytes().decode("utf-8")  # as it is: read_text would turn \r\n into \n
 
 
+def needs_gpu(checked: Params) -> bool:
+    """Whether these params use a library that only requirements-gpu.txt installs."""
+    model = checked.model
+    return (
+        model.backend == "unsloth" or model.load_in_4bit or model.use_liger_kernel or "8bit" in checked.training.optim
+    )
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m stages.common.params", description=__doc__.splitlines()[0])
@@ -120,6 +130,9 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("check", help="check params.yaml")
     commands.add_parser("use", help="merge a preset into params.yaml").add_argument("name")
     commands.add_parser("flags", help="print a preset as flags of dvc exp run").add_argument("name")
+    commands.add_parser(
+        "needs-gpu", help="whether params.yaml asks for what requirements-gpu.txt installs: exit 0 or 3"
+    )
     arguments = parser.parse_args(arguments)
     try:
         match arguments.command:
@@ -130,6 +143,8 @@ def main(arguments: list[str] | None = None) -> int:
                 print(use(arguments.name))
             case "flags":
                 print(flags(arguments.name))
+            case "needs-gpu":
+                return 0 if needs_gpu(params.load()) else 3
     except UserError as error:
         print(error, file=sys.stderr)
         return 1

@@ -1,0 +1,63 @@
+"""The benchmarks: their parts exist, take what they are given, and make a table and JSON. No speed is tested."""
+
+import inspect
+import json
+
+import pytest
+
+from stages.common import likelihood
+from tests.benchmarks import cpu, gpu, rows, table
+
+CANNED = {
+    "card": {"flops": 8e14, "bytes_per_second": 3e12},
+    "train": {"tokens_per_second": 8000.0, "reserved_gb": 7.0, "losses": [12.0, 11.5]},
+    "train_notebook": {"tokens_per_second": 2000.0, "reserved_gb": 7.1, "losses": [12.0, 11.6]},
+    "generate": {"tokens_per_second": 9000.0},
+    "generate_notebook": {"tokens_per_second": 30.0},
+    "agreement": {"questions": 16, "identical": 8},
+}
+
+
+def test_the_gpu_tables_hold_ratios_and_shares_of_the_bounds(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(gpu.table, "part", lambda _module, _tokenizer, name, *_: CANNED[name])
+    monkeypatch.setattr(gpu, "RESULTS", tmp_path / "gpu.json")
+    gpu.main("tokenizer")
+    printed = capsys.readouterr().out
+    assert "| h100-8b | 8,000.00 | 4.00 | 0.32 | 7.00 | 11.50 |" in printed
+    assert "| here, 256 at a time | 9,000.00 | 300.00 |" in printed
+    kept = json.loads((tmp_path / "gpu.json").read_text())
+    assert kept["generate"] == CANNED["generate"]
+    assert kept["versions"].keys() == {"torch", "transformers", "trl", "peft"}
+    assert all(callable(getattr(gpu, name)) for name in CANNED)
+
+
+def test_the_cpu_table_reckons_the_whole_job(monkeypatch, tmp_path, capsys, committed):
+    from stages.common import params
+
+    monkeypatch.setattr(cpu.params, "load", lambda: params.check(committed))
+    monkeypatch.setattr(cpu, "prompts", lambda: [{}] * 102)
+    monkeypatch.setattr(cpu.records, "read", lambda _: iter([{}] * 600))
+    seconds = {"notebook_answers": 20.0, "our_answers": 0.5, "notebook_training": 3.0, "our_training": 0.5}
+    monkeypatch.setattr(cpu.table, "part", lambda _module, name: {"seconds": seconds[name]})
+    monkeypatch.setattr(cpu, "RESULTS", tmp_path / "cpu.json")
+    cpu.main()
+    printed = capsys.readouterr().out
+    assert "| 204 answers, both arms | 4,080.00 | 102.00 | 40.00 |" in printed
+    assert "| 600 training rows | 1,800.00 | 300.00 | 6.00 |" in printed
+    assert "| both | 5,880.00 | 402.00 | 14.63 |" in printed
+
+
+def test_what_the_cpu_parts_call_takes_their_arguments():
+    inspect.signature(likelihood.reference_losses).bind("model", [], "place")
+
+
+def test_the_rows_are_the_same_for_the_same_count():
+    assert rows.texts(5) == rows.texts(5)
+    asked, limits = rows.questions(20, 100)
+    assert len(asked) == 20
+    assert all(10 <= limit <= 100 for limit in limits)
+
+
+def test_a_part_that_fails_says_so(monkeypatch):
+    with pytest.raises(SystemExit, match="failed"):
+        table.part("tests.benchmarks.nosuch")
