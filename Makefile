@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint bench bench-gpu install install-gpu preset clean
+.PHONY: help repro verify test soak lint bench bench-gpu install install-gpu preset clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,8 +15,15 @@ repro: install ## the main job: run every stage that is out of date
 	@if command -v nvidia-smi >/dev/null && python -m stages.common.params needs-gpu; then $(MAKE) --no-print-directory install-gpu; fi
 	dvc repro
 
+verify: install ## the same bytes? run a fresh clone of HEAD and compare its lock with the committed one
+	python -m tests.verify
+
 test: install ## the tests
 	pytest -n auto
+
+soak: install ## random kills over the tiny preset for SOAK_SECONDS (3600), after 19,700 rows in under 2 GB
+	python -m tests.long_run
+	python -m tests.soak
 
 lint: install ## ruff, on everything
 	ruff check . && ruff format --check .

@@ -4,9 +4,14 @@ import contextlib
 import copy
 import os
 import shutil
+import sys
 from pathlib import Path
+from secrets import token_hex
+from types import SimpleNamespace
 
 import pytest
+
+from tests.clones import commit, run, working_tree
 
 os.environ.update(HF_HUB_OFFLINE="1", WANDB_MODE="disabled", TOKENIZERS_PARALLELISM="false")
 ROOT = Path(__file__).resolve().parent.parent
@@ -76,3 +81,29 @@ def prompts(tiny_tokenizer):
         "Last one: urea 9.2",
     ]
     return tiny_tokenizer(texts).input_ids
+
+
+@pytest.fixture(scope="session")
+def clones(tmp_path_factory):
+    """Two clones in unlike surroundings, each after a `dvc repro` of the tiny preset: `make verify` makes the second.
+
+    The first is dirty when it is reproduced, knows secrets and tracks with W&B's client.
+    """
+    place = tmp_path_factory.mktemp("clones")
+    home = place / "home"
+    home.mkdir()
+    secrets = {"HF_TOKEN": f"hf_{token_hex(17)}", "WANDB_API_KEY": token_hex(20)}
+    mine = {"HOME": str(home), "TMPDIR": str(home), "XDG_CACHE_HOME": None, "PYTHONHASHSEED": "1", **secrets}
+    first = working_tree(place / "first")
+    run(first, "python", "-m", "stages.common.params", "use", "tiny")
+    (first / "staged.txt").write_text("staged")
+    run(first, "git", "add", "staged.txt")
+    (first / "unknown.txt").write_text("unknown")
+    dirty = run(first, "git", "status", "--porcelain").stdout.splitlines()
+    done = run(first, "dvc", "repro", **mine, WANDB_MODE="offline")
+    commit(first, "tiny")
+    second = place / "a deeper folder" / "with ünusual name" / "second"
+    verified = run(first, sys.executable, "-m", "tests.verify", str(second), check=False, **secrets)
+    return SimpleNamespace(
+        first=first, second=second, home=home, secrets=secrets, done=done, verified=verified, dirty=sorted(dirty)
+    )

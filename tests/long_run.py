@@ -1,0 +1,128 @@
+"""The 19,700 rows of the hub's dataset in shape: does every part that holds rows stay under 2 GB, and say how far it is?
+
+usage: python -m tests.long_run          (make soak; minutes)
+
+Builtin rows with reasoning of the hub's length go through fetch and format as a file of one's own; 20,000 answers, made
+up, through the resume files of generation and through compare.
+"""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import islice
+from pathlib import Path
+
+from tests.clones import BIN, run, working_tree
+
+ROWS, ANSWERS, LIMIT = 19_700, 20_000, 2048
+# The tests' own tokenizer has a token a letter: the length of the embedded model's is about a quarter.
+SETTINGS = {
+    "source: builtin": "source: files",
+    "train_rows: 24": f"train_rows: {ROWS}",
+    "eval_rows: 8": f"eval_rows: {ANSWERS}",
+    "eval_share: 0.25": "eval_share: 0.02",
+    "source: random": "source: package",
+}
+RESUME = f"""
+from pathlib import Path
+from tqdm import tqdm
+from stages.common import records, resume
+ids = list(range(300, 812))
+def go_on(skip):
+    for number in range(skip, {ANSWERS} // 50):
+        if number == {ANSWERS} // 100 and not skip:
+            raise KeyboardInterrupt
+        progress.update(50)
+        yield [{{"index": 50 * number + n, "ids": ids}} for n in range(50)]
+for attempt in range(2):
+    with tqdm(total={ANSWERS}, desc="answers", unit="answer", mininterval=1) as progress:
+        try:
+            with resume.place("long", [1], []) as place:
+                answers = [row["ids"] for part in resume.kept(place, "answers", progress, go_on) for row in part]
+        except KeyboardInterrupt:
+            continue
+assert len(answers) == {ANSWERS}
+"""
+
+
+def rows(path: Path) -> None:
+    """Write builtin rows with reasoning of about 2,200 characters, as the hub's has in the mean."""
+    from stages.common.sources import builtin
+
+    chance = random.Random(1)
+    with path.open("w", encoding="utf-8") as file:
+        for row in islice(builtin.rows(1), ROWS):
+            more = " ".join(row["Complex_CoT"] for _ in range(chance.randint(1, 5)))
+            file.write(json.dumps({**row, "Complex_CoT": more}) + "\n")
+
+
+def answers(clone: Path) -> None:
+    """Write held-out rows and made-up answers of both arms."""
+    from stages.common import records
+    from stages.common.sources import builtin
+
+    held = []
+    for number, row in enumerate(islice(builtin.rows(2), ANSWERS)):
+        named = {"question": row["Question"], "reasoning": row["Complex_CoT"], "response": row["Response"]}
+        held.append({"id": f"{number:016x}", "set": "heldout", "kind": "number", "answer": row["answer"], **named})
+    records.write(clone / "data/raw/eval.jsonl", held)
+    for arm, every in (("baseline", 3), ("post", 2)):
+        made = []
+        for number, row in enumerate(held):
+            text = f"<think>\n{row['reasoning']}\n</think>\n{row['response'] if number % every else 'Perhaps 99.'}"
+            made.append({"id": row["id"], "set": "heldout", "text": text, "tokens": 200, "finish_reason": "stop"})
+        for number in range(2):  # the free questions of params.yaml
+            made.append({"id": str(number), "set": "free", "text": "No.", "tokens": 2, "finish_reason": "stop"})
+        records.write(clone / f"data/answers/{arm}.jsonl", made)
+
+
+def measured(clone: Path, name: str, *command: str) -> bool:
+    """Run a command; print its seconds, peak memory and last word on how far it is. Returns whether it stayed below."""
+    begin = time.monotonic()
+    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(clone)}
+    with tempfile.TemporaryFile("w+") as file:
+        process = subprocess.Popen(command, cwd=clone, env=environment, stdout=file, stderr=file)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        file.seek(0)
+        said = file.read().replace("\r", "\n").splitlines()
+    peak = used.ru_maxrss / (1024 if sys.platform == "linux" else 2**20)
+    bars = [line for line in said if "row/s]" in line or "answer/s]" in line]
+    good = process.returncode == 0 and peak < LIMIT and bool(bars or name == "compare")
+    print(
+        f"{name:16}{time.monotonic() - begin:6.0f} s{peak:8.0f} MB  {bars[len(bars) // 2] if bars else ''}", flush=True
+    )
+    if process.returncode:
+        print("\n".join(said[-5:]))
+    return good
+
+
+def main() -> int:
+    """Check; returns the exit status."""
+    with tempfile.TemporaryDirectory(prefix="long-") as folder:
+        clone = working_tree(Path(folder) / "clone")
+        run(clone, "python", "-m", "stages.common.params", "use", "tiny")
+        text = (clone / "params.yaml").read_text(encoding="utf-8")
+        for old, new in SETTINGS.items():
+            assert old in text, old
+            text = text.replace(old, new, 1)
+        (clone / "params.yaml").write_text(text, encoding="utf-8")
+        rows(clone / "data/input/rows.jsonl")
+        size = (clone / "data/input/rows.jsonl").stat().st_size
+        print(f"{ROWS:,} rows, {size / 2**20:.0f} MB; {ANSWERS:,} answers; at most {LIMIT} MB")
+        good = [
+            measured(clone, name, sys.executable, "-m", f"stages.{name}")
+            for name in ("fetch_dataset", "format_prompts")
+        ]
+        good.append(measured(clone, "resume", sys.executable, "-c", RESUME))
+        answers(clone)
+        good.append(measured(clone, "compare", sys.executable, "-m", "stages.compare"))
+    return int(not all(good))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

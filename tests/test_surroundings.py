@@ -1,0 +1,384 @@
+"""What surrounds a run may fail: the stage says in one line what is wrong, exits with 1 and loses nothing."""
+
+import contextlib
+import importlib
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from stages.common import stage
+from tests.clones import BIN, outputs, run
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("clones")]
+LIMIT = 60  # seconds that a stage may take to give up
+
+
+@pytest.fixture
+def place(clones, tmp_path, monkeypatch):
+    """A copy of the first clone after its run, as the working directory."""
+    folder = tmp_path / "place"
+    shutil.copytree(clones.first, folder, ignore=shutil.ignore_patterns(".git", "wandb", "tests"), symlinks=True)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    edit(max_steps=1)
+    return folder
+
+
+def edit(**values):
+    """Change values of params.yaml, each by the first key of that name."""
+    text = Path("params.yaml").read_text(encoding="utf-8")
+    for key, value in values.items():
+        text, count = re.subn(rf"(?m)^( +{key}:) [^\n]*$", rf"\1 {value}", text, count=1)
+        assert count, key
+    Path("params.yaml").write_text(text, encoding="utf-8")
+
+
+def forked(name, prepare=lambda: None):
+    """Run a stage in a process of its own that has its libraries already."""
+    with open("forked.out", "w+") as out, open("forked.err", "w+") as err:
+        if not (process := os.fork()):
+            code = 70
+            try:
+                sys.stdout, sys.stderr = out, err
+                os.dup2(out.fileno(), 1)
+                os.dup2(err.fileno(), 2)
+                prepare()
+                stage.run(name, importlib.import_module(f"stages.{name}").main)
+                code = 0
+            except SystemExit as end:
+                code = end.code
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                out.flush()
+                err.flush()
+                os._exit(code)
+        code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        return SimpleNamespace(returncode=code, stdout=Path(out.name).read_text(), stderr=Path(err.name).read_text())
+
+
+def python(name, **environment):
+    """Run a stage as DVC does."""
+    return run(".", sys.executable, "-m", f"stages.{name}", check=False, **environment)
+
+
+def one_line(done, name):
+    """The one line of a stage that failed, without its name."""
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    said = [line for line in re.split("[\r\n]", done.stderr) if line.startswith(f"{name}: ")]
+    assert len(said) == 1, done.stderr
+    return said[0].removeprefix(f"{name}: ")
+
+
+def mounted(stack, *command):
+    """Mount something until the stack is closed; the test is skipped where that is not allowed."""
+    if os.getuid() or sys.platform != "linux":
+        pytest.skip("mounting needs root, and Linux")
+    done = subprocess.run(["mount", *command], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"mounting is not allowed here: {done.stderr.strip()}")
+    stack.callback(subprocess.run, ["umount", "-l", command[-1]], check=True)
+
+
+@contextlib.contextmanager
+def full(folder, spare):
+    """A disk of its own for a folder, with what is in it, full but for `spare` bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        before = shutil.copytree(folder, Path("before") / folder.name)
+        mounted(stack, "-t", "tmpfs", "-o", "size=2m", "none", str(folder))
+        shutil.copytree(before, folder, dirs_exist_ok=True)
+        disk = os.statvfs(folder)
+        (folder / "ballast").write_bytes(b"x" * (disk.f_bavail * disk.f_frsize - spare))
+        yield
+        (folder / "ballast").unlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "spare"),
+    [
+        ("fetch_dataset", "data/raw", 8192),
+        ("fetch_dataset", "metrics", 0),
+        ("format_prompts", "data/prompts", 8192),
+        ("baseline_infer", "data/answers", 0),
+        ("baseline_infer", ".cache/resume", 0),
+        ("finetune_lora", "models", 8192),
+        ("finetune_lora", "metrics", 0),
+        ("finetune_lora", ".cache/resume", 4096),
+        ("compare", "metrics", 8192),
+    ],
+)
+def test_a_full_disk(place, name, folder, spare):
+    before = outputs(place)
+    if folder == ".cache/resume":
+        edit(max_steps=3)  # so that it saves once
+    with full(Path(folder), spare):
+        line = one_line(forked(name), name)
+        assert not list(Path(folder).rglob("*.partial*"))
+        after = outputs(place)
+        after.pop(f"{folder}/ballast", None)
+    assert re.fullmatch(r"cannot write [^:]+: No space left on device: free some space, then `dvc repro` again", line)
+    if (name, folder) != ("finetune_lora", ".cache/resume"):  # of a checkpoint, it only says that one cannot be written
+        assert folder in line
+    if folder != "metrics" and name != "finetune_lora":
+        assert after == before
+    assert forked(name).returncode == 0
+
+
+def test_a_full_cache_of_models(place, monkeypatch):
+    before = outputs(place)
+    monkeypatch.setenv("AI_MEDICAL_CHATBOT_CACHE", str(place / "models of mine"))
+    with full(place / "models of mine", 8192):
+        line = one_line(forked("format_prompts"), "format_prompts")
+    assert "models of mine" in line
+    assert "No space left on device" in line
+    assert outputs(place) == before
+
+
+def test_a_file_that_may_not_grow(place):
+    """As where a disk is full, and without the right to mount one."""
+    before = outputs(place)
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+
+    line = one_line(forked("fetch_dataset", limit), "fetch_dataset")
+    assert line.startswith("cannot write ")
+    assert line.endswith(": File too large: raise the limit (ulimit -f), then `dvc repro` again")
+    assert outputs(place) == before
+
+
+@contextlib.contextmanager
+def read_only(folder):
+    """A folder that cannot be written, for root neither."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        if os.getuid():
+            rights = folder.stat().st_mode
+            folder.chmod(0o555)
+            stack.callback(folder.chmod, rights)
+        else:
+            mounted(stack, "--bind", str(folder), str(folder))
+            subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)], check=True)
+        yield
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("fetch_dataset", "data/raw"),
+        ("format_prompts", "metrics"),
+        ("baseline_infer", ".cache/resume"),
+        ("finetune_lora", "models"),
+        ("compare", "metrics"),
+    ],
+)
+def test_a_read_only_folder(place, name, folder):
+    before = outputs(place)
+    with read_only(Path(folder)):
+        line = one_line(forked(name), name)
+        assert re.fullmatch(
+            rf"cannot (write|read or write) {folder}.*: (Read-only file system|Permission denied): make it .*writable, "
+            "then `dvc repro` again",
+            line,
+        )
+        if name != "finetune_lora":  # it is given fewer steps here
+            assert outputs(place) == before
+
+
+@pytest.fixture(scope="module")
+def without_hub(clones, tmp_path_factory):
+    """What stages say that want a hub that cannot be reached: both wait, so they do beside the other tests."""
+    begun = {}
+    for name, section in (("fetch_dataset", "dataset"), ("format_prompts", "model")):
+        place = tmp_path_factory.mktemp(name) / "place"
+        shutil.copytree(clones.first, place, ignore=shutil.ignore_patterns(".git", "wandb", "tests"), symlinks=True)
+        text = (place / "params.yaml").read_text(encoding="utf-8")
+        changed = re.sub(rf"(?ms)^({section}:.*?^  source:) \w+", r"\1 hub", text)
+        assert changed != text
+        (place / "params.yaml").write_text(changed, encoding="utf-8")
+        dead = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(place / "hf"), "HF_HUB_OFFLINE": "0"}
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"stages.{name}"],
+            cwd=place, env={**os.environ, **dead}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        begun[name] = process, place, outputs(place)
+    yield begun
+    for process, *_ in begun.values():
+        process.kill()
+
+
+@pytest.fixture(autouse=True)
+def _waiting(without_hub):
+    """Begin to wait for the hub with the first test."""
+
+
+@pytest.mark.parametrize("change", ["backend: unsloth", "load_in_4bit: true", "use_liger_kernel: true"])
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_there_is_not(place, change):
+    before = outputs(place)
+    key, value = change.split(": ")
+    edit(dtype="bfloat16", padding_free="true", **{key: value})
+    line = one_line(forked("finetune_lora"), "finetune_lora")
+    assert line.startswith(f"model.{change} needs a CUDA GPU, and there is none")
+    assert outputs(place) == before
+
+
+def test_a_wrong_hash_of_the_model(place):
+    before = outputs(place)
+    edit(sha256='"' + "0" * 64 + '"')
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("source: random", "source: package"))
+    line = one_line(forked("format_prompts"), "format_prompts")
+    assert re.fullmatch(r"model\.package\.sha256: \S+ has [0-9a-f]{64}, params\.yaml says 0{64}: install .*", line)
+    assert outputs(place) == before
+
+
+def test_too_little_memory(place):
+    """The room that is left once the libraries are there: at some amount of it the stage works."""
+    before = outputs(place)
+
+    def limit(megabytes):
+        size = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        resource.setrlimit(resource.RLIMIT_AS, (size + megabytes * 2**20,) * 2)
+
+    codes = []
+    edit(max_new_tokens=900, batch_size=8, chunk_size=8, hidden_size=512)
+    for megabytes in (24, 60):
+        done = forked("baseline_infer", lambda megabytes=megabytes: limit(megabytes))
+        codes.append(done.returncode)
+        if done.returncode:
+            assert one_line(done, "baseline_infer").startswith("out of memory"), done.stderr
+            assert outputs(place) == before
+    assert codes[0] == 1
+
+
+def test_tracking_that_cannot_be_reached(place):
+    """Training goes on, and what it learns is the same."""
+    assert forked("finetune_lora").returncode == 0
+    before = outputs(place)
+    nowhere = {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": "5e47" * 10, "WANDB_MODE": "online"}
+    begin = time.monotonic()
+    done = python("finetune_lora", **nowhere, WANDB_INIT_TIMEOUT="2", WANDB_FINISH_TIMEOUT="2")
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - begin < LIMIT
+    said = [line for line in done.stdout.splitlines() if line.startswith("W&B: ")]
+    assert len(said) == 1
+    assert said[0].endswith("tracking is not online, and training goes on")
+    assert "5e47" * 10 not in done.stdout + done.stderr
+    assert outputs(place) == before
+
+
+@pytest.fixture
+def programs(tmp_path):
+    """A folder of programs with all that a run needs, and no git."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    for name in ("sh", "bash", "env"):
+        if found := shutil.which(name):
+            (folder / name).symlink_to(found)
+    for name in ("python", "dvc"):
+        (folder / name).symlink_to(Path(sys.executable).with_name(name))
+    return folder
+
+
+def test_no_git(place, programs):
+    before = outputs(place)
+    done = run(place, sys.executable, "-m", "stages.compare", check=False, PATH=str(programs))
+    assert done.returncode == 0, done.stderr
+    assert outputs(place) == before
+    done = run(place, str(programs / "dvc"), "repro", check=False, PATH=str(programs))
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert outputs(place) == before
+
+
+def test_two_at_once(clones, tmp_path):
+    """The second says who is at work, and what is there stays."""
+    place = shutil.copytree(clones.first, tmp_path / "place", symlinks=True)
+    before = outputs(place)
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "WANDB_MODE": "disabled"}
+    first = subprocess.Popen(
+        ["dvc", "repro", "-f", "-s", "fetch_dataset", "baseline_infer"],
+        cwd=place, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    for said in first.stdout:
+        if said.startswith("> python -m stages.baseline_infer"):
+            break
+    second = run(place, "dvc", "repro", "-f", "-s", "baseline_infer", check=False)
+    rest = first.communicate()[0]
+    assert first.returncode == 0, rest
+    assert second.returncode != 0
+    assert "is busy, it is being blocked by" in second.stderr
+    assert f"(PID {first.pid})" in second.stderr
+    assert outputs(place) == before
+
+
+def snapshot(home, path, revision, files):
+    """A model of the hub, as its cache holds it."""
+    folder = home / "hub" / f"models--{path.replace('/', '--')}" / "snapshots" / revision
+    folder.mkdir(parents=True)
+    for name, content in files.items():
+        (folder / name).write_text(content)
+    return folder
+
+
+@pytest.mark.parametrize("wants", ["pickle", "code"])
+def test_a_model_with_code_in_it_is_refused(place, tiny, wants, monkeypatch):
+    from stages.common import model
+
+    hub = tiny.model.hub
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(place / "hf/hub"))
+    folder = snapshot(place / "hf", hub.path, hub.revision, {})
+    for path in model.folder(tiny.model).iterdir():
+        if wants == "code" or path.suffix != ".safetensors":
+            shutil.copy(path, folder)
+    bomb = f"open({str(place / 'exploded')!r}, 'w')"
+    if wants == "code":
+        config = json.loads((folder / "config.json").read_text())
+        code = {"AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model", "AutoTokenizer": ["evil.T", None]}
+        (folder / "config.json").write_text(json.dumps({**config, "model_type": "evil", "auto_map": code}))
+        tokenizer = json.loads((folder / "tokenizer_config.json").read_text())
+        (folder / "tokenizer_config.json").write_text(json.dumps({**tokenizer, "auto_map": code}))
+        (folder / "evil.py").write_text(f"{bomb}\nclass Config: pass\nclass Model: pass\nclass T: pass\n")
+    else:
+        (folder / "pytorch_model.bin").write_bytes(f"cbuiltins\nexec\n(V{bomb}\ntR.".encode())
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("source: random", "source: hub"))
+    for name in ("format_prompts", "baseline_infer"):
+        line = one_line(forked(name), name)
+        assert line.startswith(f"model {hub.path} at {hub.revision[:12]}: ")
+    assert not (place / "exploded").exists()
+
+
+def test_an_adapter_that_is_a_pickle_is_refused(place):
+    (place / "models/adapter/adapter_model.safetensors").unlink()
+    bomb = f"cbuiltins\nexec\n(Vopen({str(place / 'exploded')!r}, 'w')\ntR."
+    (place / "models/adapter/adapter_model.bin").write_bytes(bomb.encode())
+    before = outputs(place)
+    line = one_line(forked("post_infer"), "post_infer")
+    assert "there is no adapter_model.safetensors (and adapter_model.bin is not read: it may hold code)" in line
+    assert not (place / "exploded").exists()
+    assert outputs(place) == before
+
+
+@pytest.mark.parametrize("name", ["fetch_dataset", "format_prompts"])
+def test_no_network(without_hub, name):
+    process, place, before = without_hub[name]
+    out, err = process.communicate(timeout=2 * LIMIT)
+    line = one_line(SimpleNamespace(returncode=process.returncode, stdout=out, stderr=err), name)
+    assert re.match(r"(dataset|model) \S+ .*at [0-9a-f]{12}: ", line)
+    assert "check the network" in line
+    assert outputs(place) == before
