@@ -30,7 +30,7 @@ def test_a_dirty_clone_runs_and_keeps_what_was_changed(clones):
 
 
 def test_a_secret_is_in_no_file_and_no_log(clones):
-    """Not in the clone with what Git, DVC and W&B keep in it, nor in what they leave at home or in a temporary folder."""
+    """Not in the clone with what Git, DVC and W&B keep in it, nor in what they leave at home."""
     wanted = [
         form
         for secret in clones.secrets.values()
@@ -42,7 +42,7 @@ def test_a_secret_is_in_no_file_and_no_log(clones):
             if path.is_file() and not path.is_symlink():
                 content = path.read_bytes()
                 assert not any(form in content for form in wanted), path
-                searched |= {part for part in path.relative_to(folder).parts[:-1]}
+                searched |= set(path.relative_to(folder).parts[:-1])
     assert {*OUTPUTS, ".git", ".dvc", ".cache", "wandb"} <= searched
     assert any(clones.first.glob("wandb/offline-run-*/*.wandb"))
     for clone in (clones.first, clones.second):
