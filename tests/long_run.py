@@ -1,4 +1,4 @@
-"""The 19,700 rows of the hub's dataset in shape: does every part that holds rows stay under 2 GB, and say how far it is?
+"""The 19,700 rows of the hub's dataset in shape: is every part under 2 GB, and says how far it is?
 
 usage: python -m tests.long_run          (make soak; minutes)
 
