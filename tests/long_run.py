@@ -103,7 +103,7 @@ def measured(clone: Path, name: str, *command: str) -> bool:
 
 def main() -> int:
     """Check; returns the exit status."""
-    with tempfile.TemporaryDirectory(prefix="long-") as folder:
+    with tempfile.TemporaryDirectory(prefix="long-", ignore_cleanup_errors=True) as folder:
         clone = working_tree(Path(folder) / "clone")
         run(clone, "python", "-m", "stages.common.params", "use", "tiny")
         text = (clone / "params.yaml").read_text(encoding="utf-8")
