@@ -23,6 +23,7 @@ REMEDIES = {
     errno.EMFILE: "raise the limit (ulimit -n)",
 }
 NO_MEMORY = ("DefaultCPUAllocator", "CUDA out of memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+NO_ROOM = ("failed to map segment", "Cannot allocate memory")  # for a library
 
 
 class UserError(Exception):
@@ -44,6 +45,7 @@ def out_of_memory(error: Exception) -> str | None:
         or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
         or "OutOfMemoryError" in (kind.__name__ for kind in type(error).__mro__)
         or (isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY))
+        or (isinstance(error, ImportError) and any(words in str(error) for words in NO_ROOM))
     )
     if not known:
         return None
