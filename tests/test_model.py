@@ -175,6 +175,7 @@ def test_a_hub_that_does_not_answer_is_given_up(monkeypatch):
     from stages.common import network
 
     monkeypatch.setattr(network, "SECONDS", 0.2)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         network.give_up_in_time()
         with pytest.raises(httpx.TimeoutException):

@@ -204,6 +204,7 @@ def test_other_errors_keep_their_traceback(error):
         fail(torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2.00 GiB. GPU 0 has")),
         fail(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")),
         fail(OSError(errno.ENOMEM, "Cannot allocate memory")),
+        fail(RuntimeError("unable to mmap 19951816 bytes from file <a>: Cannot allocate memory (12)")),
         fail(ImportError("libtorch_cpu.so: failed to map segment from shared object")),
     ],
 )

@@ -244,7 +244,7 @@ def test_a_wrong_hash_of_the_model(place):
     assert outputs(place) == before
 
 
-def test_too_little_memory(place):
+def test_too_little_memory(place, base):
     """The room that is left once the libraries are there: at some amount of it the stage works."""
     before = outputs(place)
 
@@ -323,22 +323,14 @@ def test_two_at_once(clones, tmp_path):
     assert outputs(place) == before
 
 
-def snapshot(home, path, revision, files):
-    """A model of the hub, as its cache holds it."""
-    folder = home / "hub" / f"models--{path.replace('/', '--')}" / "snapshots" / revision
-    folder.mkdir(parents=True)
-    for name, content in files.items():
-        (folder / name).write_text(content)
-    return folder
-
-
 @pytest.mark.parametrize("wants", ["pickle", "code"])
 def test_a_model_with_code_in_it_is_refused(place, tiny, wants, monkeypatch):
     from stages.common import model
 
     hub = tiny.model.hub
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(place / "hf/hub"))
-    folder = snapshot(place / "hf", hub.path, hub.revision, {})
+    folder = place / "snapshot"
+    folder.mkdir()
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(folder))
     for path in model.folder(tiny.model).iterdir():
         if wants == "code" or path.suffix != ".safetensors":
             shutil.copy(path, folder)
