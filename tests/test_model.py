@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 
 import pytest
 import torch
@@ -164,3 +165,19 @@ def test_a_model_that_is_in_the_cache_needs_no_right_to_write(tiny, monkeypatch)
     monkeypatch.setattr("tempfile.TemporaryFile", None)
     monkeypatch.setattr("filelock.FileLock", None)
     assert model.folder(tiny.model) == first
+
+
+def test_a_hub_that_does_not_answer_is_given_up(monkeypatch):
+    import httpx
+    from huggingface_hub import close_session
+    from huggingface_hub.utils import get_session
+
+    from stages.common import network
+
+    monkeypatch.setattr(network, "SECONDS", 0.2)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        network.give_up_in_time()
+        with pytest.raises(httpx.TimeoutException):
+            get_session().get(f"http://127.0.0.1:{deaf.getsockname()[1]}")
+    close_session()

@@ -114,10 +114,10 @@ def test_a_bad_param_stops_in_one_line_and_keeps_what_there_was(clone):
     assert "finetune_lora: params.yaml: training.num_train_epochs: 'many'" in done.stderr
     assert "Traceback" not in done.stderr
     assert (clone / "data/raw/train.jsonl").read_bytes() == before
+    edit(clone, "params.yaml", "num_train_epochs: many", "num_train_epochs: 4")
 
 
 def test_an_experiment_runs_from_the_command_line(clone):
-    edit(clone, "params.yaml", "num_train_epochs: many", "num_train_epochs: 4")
     repro(clone)
     run(clone, "git", "add", "-A")
     run(clone, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "tiny")

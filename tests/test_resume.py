@@ -259,6 +259,7 @@ def test_finished_losses_are_not_computed_again(workspace, tiny, monkeypatch):
         return whole(answering, rows)
 
     monkeypatch.setattr(likelihood, "_batch", batch)
+    monkeypatch.setattr(likelihood, "_batches", lambda order, rows: records.batches(order, 4))
     monkeypatch.setattr(inference, "PROMPTS", finetune_lora.EVAL)
     with pytest.raises(KeyboardInterrupt):
         baseline_infer.main(tiny)

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from tests import verify
-from tests.clones import OUTPUTS, outputs
+from tests.clones import OUTPUTS, commit, outputs, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("clones")]
 
@@ -30,7 +30,7 @@ def test_a_dirty_clone_runs_and_keeps_what_was_changed(clones):
 
 
 def test_a_secret_is_in_no_file_and_no_log(clones):
-    """Not in the clone with what Git, DVC and W&B keep in it, nor in what they leave at home."""
+    """Not in the clone with what Git, DVC and W&B keep in it, nor in what they leave at home and in TMPDIR."""
     wanted = [
         form
         for secret in clones.secrets.values()
@@ -93,9 +93,8 @@ def test_what_differs_is_named(old, new, line):
 def test_a_difference_is_an_exit_code(new, code, line, tmp_path, monkeypatch, capfd):
     (tmp_path / "dvc.lock").write_text(LOCK)
     monkeypatch.chdir(tmp_path)
-    subprocess.run(
-        "git init -q && git add . && git -c user.name=t -c user.email=t@t commit -qm 1", shell=True, check=True
-    )
+    run(tmp_path, "git", "init", "-q")
+    commit(tmp_path, "1")
 
     def reproduce(folder, models):
         folder.mkdir()

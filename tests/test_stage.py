@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
+from stages.common import costs as costs_module
 from stages.common import records, stage
 from stages.common.errors import UserError, naming
 
@@ -37,7 +38,8 @@ def test_the_summary_is_one_line_on_standard_output(capsys, committed):
     assert err == ""
 
 
-def test_costs_go_to_a_file_of_their_own(workplace):
+def test_costs_go_to_a_file_of_their_own(workplace, monkeypatch):
+    monkeypatch.setattr(costs_module, "_work", {})
     stage.run("some_stage", lambda params: "done")
     costs = json.loads((workplace / "metrics/costs/some_stage.json").read_text())
     assert costs.keys() == {"seconds", "peak_memory_mb"}
@@ -204,6 +206,8 @@ def test_other_errors_keep_their_traceback(error):
         fail(torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2.00 GiB. GPU 0 has")),
         fail(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")),
         fail(OSError(errno.ENOMEM, "Cannot allocate memory")),
+        fail(RuntimeError("unable to mmap 19951816 bytes from file <a>: Cannot allocate memory (12)")),
+        fail(ImportError("libtorch_cpu.so: failed to map segment from shared object")),
     ],
 )
 def test_too_little_memory_names_the_params_to_lower(capsys, exhaust):

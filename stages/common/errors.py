@@ -22,7 +22,10 @@ REMEDIES = {
     errno.ENOENT: "put it there",
     errno.EMFILE: "raise the limit (ulimit -n)",
 }
-NO_MEMORY = ("DefaultCPUAllocator", "CUDA out of memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+NO_MEMORY = (
+    "DefaultCPUAllocator", "CUDA out of memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED",
+    "Cannot allocate memory", "failed to map segment",  # of weights, and of a library
+)  # fmt: skip
 
 
 class UserError(Exception):
@@ -43,7 +46,7 @@ def out_of_memory(error: Exception) -> str | None:
         isinstance(error, MemoryError)
         or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
         or "OutOfMemoryError" in (kind.__name__ for kind in type(error).__mro__)
-        or (isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY))
+        or (isinstance(error, RuntimeError | ImportError) and any(words in str(error) for words in NO_MEMORY))
     )
     if not known:
         return None

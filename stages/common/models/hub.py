@@ -1,7 +1,9 @@
 """A base model of the Hugging Face Hub at a pinned commit: safetensors and JSON alone, never code or pickles."""
 
+import json
 from pathlib import Path
 
+from stages.common import network
 from stages.common.errors import UserError
 from stages.common.params.schema import HubModel
 
@@ -11,15 +13,27 @@ PATTERNS = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model"]
 def folder(hub: HubModel) -> Path:
     """The folder of the downloaded snapshot. HF_TOKEN is used where the environment has it.
 
-    Raises UserError where it cannot be had, or has no safetensors.
+    Raises UserError where it cannot be had, has no safetensors, or is of no use without code of its own.
     """
     from huggingface_hub import snapshot_download
 
+    network.give_up_in_time()
+    where = f"model {hub.path} at {hub.revision[:12]}"
     try:
         path = Path(snapshot_download(hub.path, revision=hub.revision, allow_patterns=PATTERNS))
     except Exception as error:  # the library raises a dozen kinds, requests' and its own among them
         reason = " ".join(str(error).split())[:300]
-        raise UserError(f"model {hub.path} at {hub.revision[:12]}: {reason}: check the network and HF_TOKEN") from None
+        raise UserError(f"{where}: {reason}: check the network and HF_TOKEN") from None
     if not list(path.glob("*.safetensors")):
-        raise UserError(f"model {hub.path} at {hub.revision[:12]}: it has no safetensors: choose one that has")
+        raise UserError(f"{where}: it has no safetensors: choose one that has")
+    _refuse_code(path, where)
     return path
+
+
+def _refuse_code(path: Path, where: str) -> None:
+    """Raise UserError for a model that transformers has no class for, and that brings its own (auto_map)."""
+    from transformers import CONFIG_MAPPING
+
+    config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    if "auto_map" in config and config.get("model_type") not in CONFIG_MAPPING:
+        raise UserError(f"{where}: it wants code of its own to be run (auto_map), which is never done: choose another")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from stages.common import network
 from stages.common.errors import UserError
 from stages.common.params.data import HubDataset
 from stages.common.records import Row
@@ -17,6 +18,7 @@ def rows(hub: HubDataset) -> Iterator[Row]:
     """
     from datasets import load_dataset
 
+    network.give_up_in_time()
     where = f"dataset {hub.path} ({hub.name}, {hub.split}) at {hub.revision[:12]}"
     if Path(hub.path).exists():
         raise UserError(f"{where}: the folder {hub.path} here would be read in its place: rename the folder")
