@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import os
+import pickle
 import shutil
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from secrets import token_hex
 from types import SimpleNamespace
 
 import pytest
+from filelock import FileLock
 
 from tests.clones import commit, run, working_tree
 
@@ -84,14 +86,23 @@ def prompts(tiny_tokenizer):
 
 
 @pytest.fixture(scope="session")
-def clones(tmp_path_factory):
+def clones(tmp_path_factory, worker_id):
+    """What `two_clones` made, once for all workers of pytest-xdist; tests change copies alone."""
+    base = tmp_path_factory.getbasetemp()
+    place = (base if worker_id == "master" else base.parent) / "clones"
+    with FileLock(f"{place}.lock"):
+        if not (made := place.with_suffix(".pickle")).exists():
+            made.write_bytes(pickle.dumps(two_clones(place)))
+        return pickle.loads(made.read_bytes())
+
+
+def two_clones(place):
     """Two clones in unlike surroundings, each after a `dvc repro` of the tiny preset: `make verify` makes the second.
 
     The first is dirty when it is reproduced, knows secrets and tracks with W&B's client.
     """
-    place = tmp_path_factory.mktemp("clones")
     home = place / "home"
-    home.mkdir()
+    home.mkdir(parents=True)
     secrets = {"HF_TOKEN": f"hf_{token_hex(17)}", "WANDB_API_KEY": token_hex(20)}
     mine = {"HOME": str(home), "TMPDIR": str(home), "XDG_CACHE_HOME": None, "PYTHONHASHSEED": "1", **secrets}
     first = working_tree(place / "first")

@@ -8,7 +8,7 @@ import pytest
 from tests import verify
 from tests.clones import OUTPUTS, commit, outputs, run
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("clones")]
+pytestmark = pytest.mark.slow
 
 
 def test_two_clones_are_equal_byte_for_byte(clones):

@@ -19,7 +19,7 @@ import torch
 from stages.common import stage
 from tests.clones import BIN, outputs, run
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("clones")]
+pytestmark = pytest.mark.slow
 LIMIT = 60  # seconds that a stage may take to give up
 
 
