@@ -134,7 +134,7 @@ def test_a_signal_at_any_time_changes_no_byte(workspace, tiny, name, sent, code)
     lasts = time.perf_counter() - begin
     whole = outputs()
     chance, codes = random.Random(f"{name} {sent}"), []
-    for _ in range(4):
+    for _ in range(20):  # on a busy machine the first run is no measure of the next: it is corrected on the way
         process = start(name, tiny)
         time.sleep(max(0.05, chance.random() * lasts))  # before that, Python's own handlers are there
         os.kill(process, sent)
@@ -143,6 +143,9 @@ def test_a_signal_at_any_time_changes_no_byte(workspace, tiny, name, sent, code)
         log = Path("log").read_text()
         assert "Traceback" not in log
         assert log.count(f"{name}: interrupted: `dvc repro` goes on from here\n") == sum(one > 0 for one in codes)
+        if codes.count(code) == 3:
+            break
+        lasts *= 0.7 if codes[-1] == 0 else 1
     assert codes.count(code) >= 2
     assert ended(start(name, tiny)) == 0
     assert outputs() == whole
