@@ -55,6 +55,20 @@ def workplace(tmp_path, monkeypatch):
     return tmp_path
 
 
+def save_adapter(params, folder):
+    """An adapter that changes answers, without a training."""
+    import torch
+
+    from stages.common import adapter, model
+
+    tuned = model.for_training(params.model, params.lora, 1, False)
+    with torch.no_grad():
+        for name, weight in tuned.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.5)
+    adapter.save(tuned, folder)
+
+
 @pytest.fixture(scope="session")
 def tiny_tokenizer(tiny):
     """A byte tokenizer that adds a BOS token, as Llama's does."""

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from stages import baseline_infer, post_infer
-from stages.common import adapter, inference, likelihood, model, records
+from stages.common import inference, likelihood, records
 from stages.common.errors import UserError
-from tests.conftest import ROOT
+from tests.conftest import ROOT, save_adapter
 
 
 @pytest.fixture
@@ -18,12 +18,7 @@ def workspace(tiny, tiny_tokenizer, prompts, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rows = [{"id": str(index), "set": "heldout", "prompt_ids": ids} for index, ids in enumerate(prompts)]
     records.write(inference.PROMPTS, rows)
-    tuned = model.for_training(tiny.model, tiny.lora, 1, False)
-    with torch.no_grad():
-        for name, weight in tuned.named_parameters():
-            if "lora_B" in name:
-                weight.normal_(std=0.5)
-    adapter.save(tuned, post_infer.ADAPTER)
+    save_adapter(tiny, post_infer.ADAPTER)
     return tmp_path
 
 

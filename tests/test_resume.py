@@ -19,6 +19,7 @@ from stages import baseline_infer, finetune_lora, post_infer
 from stages.common import adapter, checkpoints, inference, likelihood, model, records, resume, stage
 from stages.common.engines import continuous
 from stages.common.prompts import Formatter
+from tests.conftest import save_adapter
 
 ROWS = [
     {"id": str(n), "set": "train", "question": f"Question {n}?", "reasoning": "why " * n, "response": f"Answer {n}."}
@@ -34,12 +35,7 @@ def workspace(tiny, tiny_tokenizer, tmp_path, monkeypatch):
     examples = Formatter(tiny_tokenizer, tiny.prompt).examples(ROWS)
     records.write(finetune_lora.TRAIN, examples)
     records.write(finetune_lora.EVAL, examples)
-    tuned = model.for_training(tiny.model, tiny.lora, 1, False)
-    with torch.no_grad():
-        for name, weight in tuned.named_parameters():
-            if "lora_B" in name:
-                weight.normal_(std=0.5)
-    adapter.save(tuned, post_infer.ADAPTER)
+    save_adapter(tiny, post_infer.ADAPTER)
     return tmp_path
 
 
