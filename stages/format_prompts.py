@@ -30,7 +30,8 @@ def main(params: Params) -> str:
     example = {}
 
     def train_rows() -> Iterator[records.Row]:
-        raw = tqdm(records.read(RAW_TRAIN), desc="train prompts", unit="row", mininterval=1)
+        total = records.count(RAW_TRAIN)
+        raw = tqdm(records.read(RAW_TRAIN), total=total, desc="train prompts", unit="row", mininterval=1)
         for batch in records.batches(raw, BATCH):
             for row in formatter.examples(batch):
                 row, fate = prompts.fit(row, params.prompt)

@@ -10,10 +10,10 @@ from tests.benchmarks import cpu, gpu, rows, table
 
 CANNED = {
     "card": {"flops": 8e14, "bytes_per_second": 3e12},
-    "train": {"tokens_per_second": 8000.0, "reserved_gb": 7.0, "losses": [12.0, 11.5]},
+    "train": {"tokens_per_second": 8000.0, "reserved_gb": 7.0, "losses": [12.0, 11.5], "adapter": "a"},
     "train_notebook": {"tokens_per_second": 2000.0, "reserved_gb": 7.1, "losses": [12.0, 11.6]},
-    "generate": {"tokens_per_second": 9000.0},
-    "generate_notebook": {"tokens_per_second": 30.0},
+    "generate": {"tokens_per_second": 9000.0, "batch_size": 256, "reserved_gb": 43.0},
+    "generate_notebook": {"tokens_per_second": 30.0, "batch_size": 1, "reserved_gb": 5.7},
     "agreement": {"questions": 16, "identical": 8},
 }
 
@@ -24,11 +24,14 @@ def test_the_gpu_tables_hold_ratios_and_shares_of_the_bounds(monkeypatch, tmp_pa
     gpu.main("tokenizer")
     printed = capsys.readouterr().out
     assert "| h100-8b | 8,000.00 | 4.00 | 0.32 | 7.00 | 11.50 |" in printed
-    assert "| here, 256 at a time | 9,000.00 | 300.00 |" in printed
+    assert "| h100-8b | 256 | 9,000.00 | 300.00 | 0.30 | 43.00 |" in printed
+    assert "| gpu-8b | True | True | 8,000.00 | 8,000.00 |" in printed
     kept = json.loads((tmp_path / "gpu.json").read_text())
-    assert kept["generate"] == CANNED["generate"]
+    assert kept["gpu-8b answers"] == CANNED["generate"]
     assert kept["versions"].keys() == {"torch", "transformers", "trl", "peft"}
     assert all(callable(getattr(gpu, name)) for name in CANNED)
+    assert inspect.signature(gpu.train).bind("folder", "h100-8b", full_determinism=False)
+    assert inspect.signature(gpu.generate).bind("folder", "h100-8b", count=128)
 
 
 def test_the_cpu_table_reckons_the_whole_job(monkeypatch, tmp_path, capsys, committed):

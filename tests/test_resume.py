@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 import traceback
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -166,6 +167,16 @@ class Interrupt(TrainerCallback):
             raise KeyboardInterrupt
 
 
+@pytest.fixture
+def indeterminate():
+    """Leave no test after this one with the switches of full_determinism."""
+    before = dict(os.environ)
+    yield
+    torch.use_deterministic_algorithms(False)
+    os.environ.clear()
+    os.environ.update(before)
+
+
 def train(params, monkeypatch, *after):
     """Train with interruptions; returns the callback that made them."""
     interrupt = Interrupt(*after)
@@ -191,13 +202,18 @@ def train(params, monkeypatch, *after):
         {"optim": "adamw_torch_fused", "padding_free": True},
         {"dtype": "bfloat16"},
         {"lora_dropout": 0.3},
+        {"full_determinism": True},
+        pytest.param(
+            {"optim": "adamw_8bit", "r": 256, "full_determinism": True},  # of 4,096 numbers and more, 8 bits are kept
+            marks=pytest.mark.skipif(not find_spec("bitsandbytes"), reason="needs bitsandbytes: make install-gpu"),
+        ),
     ],
     ids=str,
 )
-def test_a_training_that_goes_on_ends_in_the_same_bytes(workspace, tiny, monkeypatch, training):
+def test_a_training_that_goes_on_ends_in_the_same_bytes(workspace, tiny, monkeypatch, training, indeterminate):
     shape = {"per_device_train_batch_size": 2, "num_train_epochs": 4} | training
     params = tiny
-    for section, name in (("model", "dtype"), ("lora", "lora_dropout")):
+    for section, name in (("model", "dtype"), ("lora", "lora_dropout"), ("lora", "r")):
         if name in shape:
             params = changed(params, section, **{name: shape.pop(name)})
     params = changed(params, **shape)

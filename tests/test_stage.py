@@ -48,6 +48,16 @@ def test_costs_go_to_a_file_of_their_own(workplace, monkeypatch):
     assert [path.name for path in (workplace / "metrics").rglob("*") if path.is_file()] == ["some_stage.json"]
 
 
+def test_an_error_begins_a_line_of_its_own_after_a_progress_bar(capsys):
+    from tqdm import tqdm
+
+    bar = tqdm(total=3)  # held by the traceback of a real error, and so still open
+    with pytest.raises(SystemExit):
+        stage.run("some_stage", fail(UserError("a.b: wrong")))
+    assert capsys.readouterr().err.endswith("\nsome_stage: a.b: wrong\n")
+    bar.close()
+
+
 def test_every_line_of_a_user_error_names_the_stage(capsys, workplace):
     with pytest.raises(SystemExit) as ended:
         stage.run("some_stage", fail(UserError("a.b: wrong: mend it\nc.d: missing: add it")))

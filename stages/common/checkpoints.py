@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from trl import SFTTrainer
 
 from stages.common import records, resume
+from stages.common.errors import naming
 
 # At most this share of the steps, or one step, is trained again. It changes no result.
 SHARE = 1 / 10
@@ -60,15 +62,12 @@ class Checkpoints(TrainerCallback):
 
 
 class CheckpointedTrainer(SFTTrainer):
-    """SFTTrainer that keeps its last checkpoint in a folder, and goes on from it.
-
-    Not with 8-bit optimizers, whose state is more than tensors: a training with one starts anew.
-    """
+    """SFTTrainer that keeps its last checkpoint in a folder, and goes on from it."""
 
     def __init__(self, *given: Any, place: Path | None = None, **named: Any) -> None:
         """SFTTrainer's arguments, and the folder for checkpoints: none are made without it."""
         super().__init__(*given, **named)
-        self._place = None if "8bit" in self.args.optim else place
+        self._place = place
         self._checkpoints = Checkpoints()
         if self._place is not None:
             self.add_callback(self._checkpoints)
@@ -83,10 +82,17 @@ class CheckpointedTrainer(SFTTrainer):
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write a folder beside its place, rename it, and remove the one before."""
         tensors = {f"weight.{name}": weight.data for name, weight in self._trainable().items()}
+        numbers: dict[str, dict[str, Any]] = {}
         for number, values in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{number}.{name}": value for name, value in values.items()}
+            for name, value in unwrapped(values):
+                if isinstance(value, torch.Tensor):
+                    # A copy: 8-bit optimizers share their tables, which safetensors does not write twice.
+                    tensors[f"optimizer.{number}.{name}"] = value.clone()
+                else:
+                    numbers.setdefault(str(number), {})[name] = value
         now = rng()
         rest = {
+            "optimizer": numbers,
             "scheduler": self.lr_scheduler.state_dict(),
             "scaler": self.accelerator.scaler and self.accelerator.scaler.state_dict(),
             "rng": now,
@@ -100,7 +106,8 @@ class CheckpointedTrainer(SFTTrainer):
         if partial.exists():
             shutil.rmtree(partial)
         partial.mkdir()
-        save_file(tensors, partial / TENSORS)
+        with naming(self._place, partial):
+            save_file(tensors, partial / TENSORS)
         records.write_text(partial / REST, json.dumps(rest))
         self.state.save_to_json(str(partial / TRAINER_STATE_NAME))
         for path in (partial / TENSORS, partial / TRAINER_STATE_NAME, partial):
@@ -126,7 +133,7 @@ class CheckpointedTrainer(SFTTrainer):
         if checkpoint is None:
             return
         rest = self._checkpoints.loaded
-        state: dict[int, dict[str, torch.Tensor]] = {}
+        state: dict[int, dict[str, Any]] = {int(number): values for number, values in rest["optimizer"].items()}
         for name, tensor in load_file(Path(checkpoint) / TENSORS).items():
             kind, number, key = (*name.split(".", 2), "")[:3]
             if kind == "optimizer":
@@ -150,6 +157,12 @@ class CheckpointedTrainer(SFTTrainer):
         self._tr_loss.fill_(rest["loss"])
         self._total_loss_scalar = rest["total_loss"]
         self._globalstep_last_logged = rest["logged"]
+
+
+def unwrapped(values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """An optimizer's state of one weight, without the inner dictionary in which bitsandbytes hides its tensors."""
+    for name, value in values.items():
+        yield from value.items() if isinstance(value, dict) else [(name, value)]
 
 
 def ends_epoch(state: Any) -> bool:

@@ -1,12 +1,18 @@
-"""A hub that does not answer is given up: the hub's own client would wait for ever."""
+"""A hub that does not answer is given up, and in one line: its own client would wait for ever, or tell of each try."""
 
 SECONDS = 30
 
 
 def give_up_in_time() -> None:
-    """Let every request to the hub that sets no time-out of its own end after SECONDS of silence."""
+    """Let every request to the hub that sets no time-out of its own end after SECONDS of silence.
+
+    Tries that its client makes again by itself are not told one by one: the last one's failure is an error.
+    """
     from huggingface_hub import set_client_factory
+    from huggingface_hub.utils import logging
     from huggingface_hub.utils._http import default_client_factory
+
+    logging.set_verbosity_error()
 
     def client() -> "httpx.Client":  # noqa: F821 - imported late
         made = default_client_factory()

@@ -71,6 +71,14 @@ def read(path: Path) -> Iterator[Row]:
         raise UserError(f"{path}: damaged, not UTF-8: run `dvc repro`, which makes it again") from None
 
 
+def count(path: Path) -> int | None:
+    """How many rows a JSONL file has, for a progress bar; None where it is missing, which `read` explains."""
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        return sum(1 for _ in file)
+
+
 def batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
     """Rows in lists of `size`, the last one shorter (itertools.batched is of Python 3.12)."""
     rows = iter(rows)

@@ -38,6 +38,7 @@ def run(name: str, main: Callable[[Params], str]) -> None:
     except UserError as error:
         _fail(name, str(error))
     except KeyboardInterrupt as error:
+        _end_bars()
         print(f"{name}: interrupted: `dvc repro` goes on from here", file=sys.stderr)
         sys.exit(143 if isinstance(error, Terminated) else 130)
     except Exception as error:
@@ -54,6 +55,14 @@ def _terminate(*_: object) -> NoReturn:
     raise Terminated
 
 
+def _end_bars() -> None:
+    """End the line of every progress bar that an error cut short, so that what follows begins its own."""
+    if tqdm := getattr(sys.modules.get("tqdm"), "tqdm", None):
+        for bar in list(getattr(tqdm, "_instances", ())):
+            bar.close()
+
+
 def _fail(name: str, text: str) -> NoReturn:
+    _end_bars()
     print("\n".join(f"{name}: {one}" for one in text.splitlines()), file=sys.stderr)
     sys.exit(1)

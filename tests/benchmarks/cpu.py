@@ -141,6 +141,7 @@ def main() -> None:
     lines.append({"work": "both", "notebook, s": whole[0], "here, s": whole[1], "ratio": whole[0] / whole[1]})
     table.show(lines)
     table.write(RESULTS, {"threads": checked.model.threads, "lines": lines})
+    print(f"written to {RESULTS}")
 
 
 PARTS = {one.__name__: one for one in (notebook_answers, our_answers, notebook_training, our_training)}

@@ -8,6 +8,7 @@ mean nothing. Each part runs in a process of its own. Bounds: the arithmetic is 
 back to the activations, 2 more where layers are computed again; a step of generation reads the weights, and the cache.
 """
 
+import hashlib
 import json
 import os
 import sys
@@ -26,7 +27,8 @@ QUESTIONS, CAP = 512, 512
 MODULE = "tests.benchmarks.gpu"
 RESULTS = Path(__file__).with_suffix(".json")
 GFLOP, GFLOP_CHECKPOINTED = 32e9, 48e9  # a token
-BATCH = 256
+# What each computes for a token: with its layers computed again in the backward pass, or not.
+PRESETS = {"gpu-8b": GFLOP_CHECKPOINTED, "gpu-8b-24gb": GFLOP_CHECKPOINTED, "h100-8b": GFLOP}
 WEIGHTS, CACHE, CONTEXT = 16.06e9, 131_072, 290  # bytes, bytes a token, tokens of a question and half its answer
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
@@ -64,12 +66,17 @@ class Clock:
         trainer.add_callback(Ticker())
 
     def result(self, trainer: Any) -> dict[str, Any]:
-        """Tokens a second and the losses."""
+        """Tokens a second, the losses, and a hash of the adapter."""
         import torch
 
         seconds = self.times[-1] - self.times[SKIPPED - 1]
         losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+        adapter = hashlib.sha256()
+        for _, weight in sorted(trainer.model.named_parameters()):
+            if weight.requires_grad:
+                adapter.update(weight.data.float().cpu().numpy().tobytes())
         return {
+            "adapter": adapter.hexdigest(),
             "tokens_per_second": sum(self.tokens[SKIPPED:]) / seconds,
             "reserved_gb": torch.cuda.max_memory_reserved() / 2**30,
             "tokens": sum(self.tokens),
@@ -122,14 +129,17 @@ def train_notebook(folder: Path) -> dict[str, Any]:
     return clock.result(trainer)
 
 
-def train(folder: Path, preset: str, profile: bool = False, **changed: Any) -> dict[str, Any]:
+def train(
+    folder: Path, preset: str, full_determinism: bool = True, profile: bool = False, **changed: Any
+) -> dict[str, Any]:
     """A preset's training, through the project's own code."""
     from stages import finetune_lora
     from stages.common import model, params
     from stages.common.params.__main__ import merged
 
     values = merged(preset)
-    values["training"].update(max_steps=STEPS, logging_steps=1, **changed.get("training", {}))
+    fixed = {"max_steps": STEPS, "logging_steps": 1, "full_determinism": full_determinism}
+    values["training"].update(fixed, **changed.get("training", {}))
     values["model"].update(changed.get("model", {}))
     checked = params.check(values)
     model.folder = lambda _: folder
@@ -173,7 +183,7 @@ def train(folder: Path, preset: str, profile: bool = False, **changed: Any) -> d
 
 
 def generate_notebook(folder: Path) -> dict[str, Any]:
-    """The notebooks' loop: Unsloth, 4-bit, a question at a time; eight of them, 128 tokens each."""
+    """The notebooks' loop: Unsloth, 4-bit, a question at a time; 128 tokens for each of four, after one to warm up."""
     from unsloth import FastLanguageModel
 
     loaded, tokenizer = FastLanguageModel.from_pretrained(str(folder), max_seq_length=2048, load_in_4bit=True)
@@ -188,11 +198,18 @@ def generate_notebook(folder: Path) -> dict[str, Any]:
     import torch
 
     torch.cuda.synchronize()
-    return {"tokens_per_second": 4 * 128 / (time.perf_counter() - start)}
+    speed = 4 * 128 / (time.perf_counter() - start)
+    reserved = torch.cuda.max_memory_reserved() / 2**30
+    return {"tokens_per_second": speed, "batch_size": 1, "reserved_gb": reserved}
 
 
-def generate(folder: Path, profile: bool = False, batch_size: int = BATCH, **changed: Any) -> dict[str, Any]:
-    """The continuous engine on the same questions, 16-bit, with an uneven number of new tokens each."""
+def generate(
+    folder: Path, preset: str, count: int = QUESTIONS, profile: bool = False, **changed: Any
+) -> dict[str, Any]:
+    """A preset's engine on the first `count` questions, with an uneven number of new tokens each.
+
+    Its cache has the room that the preset's own `max_new_tokens` ask for.
+    """
     import torch
     from tqdm import tqdm
 
@@ -200,46 +217,46 @@ def generate(folder: Path, profile: bool = False, batch_size: int = BATCH, **cha
     from stages.common.engines import continuous, steps
     from stages.common.params.__main__ import merged
 
-    values = merged("h100-8b")
-    values["model"].update(changed.get("model", {}))
-    values["generation"].update(batch_size=batch_size, chunk_size=QUESTIONS)
+    values = merged(preset)
+    values["model"].update(backend="transformers", **changed.get("model", {}))
+    values["generation"].update(chunk_size=QUESTIONS, **changed.get("generation", {}))
     checked = params.check(values)
+    generation = checked.generation
     model.folder = lambda _: folder
     answering = model.for_answers(checked.model, None, 1.0)
     tokenizer = model.tokenizer(checked.model)
-    asked, limits = rows.questions(QUESTIONS, CAP)
+    asked, limits = (one[:count] for one in rows.questions(QUESTIONS, CAP))
     prompts = tokenizer(asked).input_ids
+    longest = max(map(len, prompts)) + generation.max_new_tokens
     warm = 0.0
-    capture = steps.Steps._capture
+    capture, slots = steps.Steps._capture, steps.Slots
 
-    def timed(self: Any, count: int) -> Any:
+    def timed(self: Any, size: int) -> Any:
         nonlocal warm
         torch.cuda.synchronize()
         start = time.perf_counter()
-        graph = capture(self, count)
+        graph = capture(self, size)
         torch.cuda.synchronize()
         warm += time.perf_counter() - start
         return graph
 
     steps.Steps._capture = timed
     never = SimpleNamespace(eos_token_id=-1)  # random weights stop anywhere: the limits decide
-    with tqdm(total=QUESTIONS, disable=True) as progress:
-        list(continuous.generate(answering, never, prompts[:1], checked.generation, progress, [16]))
+    with tqdm(total=count, disable=True) as progress:
+        list(continuous.generate(answering, never, prompts[:1], generation, progress, [16]))
         torch.cuda.synchronize()
-        warm, start, tokens = 0.0, time.perf_counter(), 0
         if profile:
             from torch.profiler import ProfilerActivity
             from torch.profiler import profile as record
 
+            size = generation.batch_size
             with record(activities=[ProfilerActivity.CUDA]) as seen:
-                list(
-                    continuous.generate(
-                        answering, never, prompts[:batch_size], checked.generation, progress, [40] * batch_size
-                    )
-                )
+                list(continuous.generate(answering, never, prompts[:size], generation, progress, [40] * size))
             print(seen.key_averages().table(sort_by="self_cuda_time_total", row_limit=20, max_name_column_width=70))
             return {}
-        for _, answers in continuous.generate(answering, never, prompts, checked.generation, progress, limits):
+        steps.Slots = lambda whole, size, _: slots(whole, size, longest)
+        warm, start, tokens = 0.0, time.perf_counter(), 0
+        for _, answers in continuous.generate(answering, never, prompts, generation, progress, limits):
             tokens += sum(map(len, answers))
         torch.cuda.synchronize()
     seconds = time.perf_counter() - start - warm
@@ -249,6 +266,7 @@ def generate(folder: Path, profile: bool = False, batch_size: int = BATCH, **cha
         "warm_up_seconds": warm,
         "tokens": tokens,
         "seconds": seconds,
+        "batch_size": generation.batch_size,
         "reserved_gb": torch.cuda.max_memory_reserved() / 2**30,
     }
 
@@ -256,7 +274,8 @@ def generate(folder: Path, profile: bool = False, batch_size: int = BATCH, **cha
 def agreement(folder: Path, questions: int = 24, new: int = 160) -> dict[str, Any]:
     """Answers of the engine and of `generate`, one at a time, by the same 16-bit SmolLM2, token by token.
 
-    Where they part, it is a near tie if the two tokens' logits are at most four steps of bfloat16 apart.
+    Where they part, it is a near tie if the two tokens' logits are at most four steps of bfloat16 apart. The engine
+    answers twice: whether it says the same again.
     """
     import torch
     from tqdm import tqdm
@@ -273,7 +292,7 @@ def agreement(folder: Path, questions: int = 24, new: int = 160) -> dict[str, An
     asked = [{"id": "", "set": "", "question": row["Question"]} for row in islice(builtin.rows(7), questions)]
     prompts = [row["prompt_ids"] for row in Formatter(tokenizer, checked.prompt).examples(asked)]
     found = []
-    for engine, size in (("transformers", 1), ("continuous", questions)):
+    for engine, size in (("transformers", 1), ("continuous", questions), ("continuous", questions)):
         generation = checked.generation.model_copy(update={"engine": engine, "batch_size": size})
         with tqdm(total=questions) as progress:
             pairs = inference.engine(generation)(answering, tokenizer, prompts, generation, progress)
@@ -295,6 +314,7 @@ def agreement(folder: Path, questions: int = 24, new: int = 160) -> dict[str, An
         "identical": same,
         "near_ties": ties,
         "others": questions - same - ties,
+        "the_same_again": found[1] == found[2],
         "tokens": tokens,
     }
 
@@ -324,46 +344,55 @@ def card() -> dict[str, Any]:
 
 def main(tokenizer: str) -> None:
     """Run every part, print the tables, write the JSON."""
-    results = {name: table.part(MODULE, tokenizer, name) for name in ("card", "train_notebook", "generate_notebook")}
-    base = results["train_notebook"]["tokens_per_second"]
-    lines = [line("notebook", results["train_notebook"], base, GFLOP_CHECKPOINTED, results["card"])]
-    for preset in ("gpu-8b", "gpu-8b-24gb", "h100-8b"):
-        results[preset] = table.part(MODULE, tokenizer, "train", preset)
-        work = GFLOP if preset == "h100-8b" else GFLOP_CHECKPOINTED
-        lines.append(line(preset, results[preset], base, work, results["card"]))
+    results: dict[str, Any] = {}
+
+    def run(name: str, *part: str, **options: Any) -> dict[str, Any]:
+        results[name] = table.part(MODULE, tokenizer, *(part or [name]), json.dumps(options))
+        table.write(RESULTS, results)  # what was measured is kept, whatever the next part does
+        return results[name]
+
+    limits, notebook, loop = (run(name) for name in ("card", "train_notebook", "generate_notebook"))
+    base, slow = notebook["tokens_per_second"], loop["tokens_per_second"]
+    lines = [training_line("notebook", notebook, base, GFLOP_CHECKPOINTED, limits)]
+    for preset, work in PRESETS.items():
+        lines.append(training_line(preset, run(preset, "train", preset), base, work, limits))
     table.show(lines)
-    results["generate"] = table.part(MODULE, tokenizer, "generate")
-    slow, fast = (results[name]["tokens_per_second"] for name in ("generate_notebook", "generate"))
-    bound = BATCH * results["card"]["bytes_per_second"] / (WEIGHTS + BATCH * CONTEXT * CACHE)
-    table.show(
-        [
-            {"generation": "notebook, one at a time", "tokens/s": slow, "ratio": 1.0, "of the bound": slow / bound},
-            {
-                "generation": f"here, {BATCH} at a time",
-                "tokens/s": fast,
-                "ratio": fast / slow,
-                "of the bound": fast / bound,
-            },
-        ]
-    )
-    results["agreement"] = table.part(MODULE, tokenizer, "agreement")
-    print(results["agreement"])
-    table.write(RESULTS, results)
+
+    lines = [answers_line("notebook", loop, slow, 4, limits)]
+    for preset, count, bits in (("h100-8b", QUESTIONS, 16), ("gpu-8b-24gb", 128, 16), ("gpu-8b", 128, 4)):
+        found = run(f"{preset} answers", "generate", preset, count=count)
+        lines.append(answers_line(preset, found, slow, bits, limits))
+    table.show(lines)
+    print(run("agreement"))
+
+    lines = []
+    for preset in ("gpu-8b", "h100-8b"):
+        first, again = results[preset], run(f"{preset} again", "train", preset)
+        free = [run(f"{preset} without {number}", "train", preset, full_determinism=False) for number in (1, 2)]
+        speeds = [sum(one["tokens_per_second"] for one in pair) / 2 for pair in ((first, again), free)]
+        same, other = (one["adapter"] == two["adapter"] for one, two in ((first, again), free))
+        entry = {"full_determinism": preset, "same bytes with it": same, "without": other}
+        lines.append({**entry, "tokens/s with it": speeds[0], "tokens/s without": speeds[1]})
+    table.show(lines)
+    print(f"written to {RESULTS}")
 
 
-def line(name: str, result: dict[str, Any], base: float, work: float, limits: dict[str, float]) -> dict[str, Any]:
+def training_line(
+    name: str, result: dict[str, Any], base: float, work: float, limits: dict[str, float]
+) -> dict[str, Any]:
     """A row of the training table; `work` is in floating-point operations a token."""
     speed = result["tokens_per_second"]
     share = speed * work / limits["flops"]
-    last = result["losses"][-1]
-    return {
-        "training": name,
-        "tokens/s": speed,
-        "ratio": speed / base,
-        "of the bound": share,
-        "GB": result["reserved_gb"],
-        "last loss": last,
-    }
+    found = {"tokens/s": speed, "ratio": speed / base, "of the bound": share, "GB": result["reserved_gb"]}
+    return {"training": name, **found, "last loss": result["losses"][-1]}
+
+
+def answers_line(name: str, result: dict[str, Any], base: float, bits: int, limits: dict[str, float]) -> dict[str, Any]:
+    """A row of the generation table; each step reads weights of so many bits, and the cache."""
+    speed, size = result["tokens_per_second"], result["batch_size"]
+    share = speed * (WEIGHTS * bits / 16 + size * CONTEXT * CACHE) / size / limits["bytes_per_second"]
+    found = {"tokens/s": speed, "ratio": speed / base, "of the bound": share, "GB": result["reserved_gb"]}
+    return {"generation": name, "at a time": size, **found}
 
 
 if __name__ == "__main__":

@@ -44,4 +44,3 @@ def write(path: Path, results: dict[str, Any]) -> None:
         "versions": {name: version(name) for name in ("torch", "transformers", "trl", "peft")},
     }
     path.write_text(json.dumps({**made, **results}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    print(f"written to {path}")

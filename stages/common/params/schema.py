@@ -94,6 +94,7 @@ class Training(Section):
     """Arguments of trl.SFTConfig."""
 
     seed: Seed
+    full_determinism: bool
     num_train_epochs: Annotated[float, Field(gt=0, le=1000)]
     max_steps: Annotated[int, Field(ge=-1, le=10_000_000), AfterValidator(_steps)]
     per_device_train_batch_size: Annotated[int, Field(ge=1, le=4096)]
