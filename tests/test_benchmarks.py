@@ -9,6 +9,7 @@ from stages.common import likelihood
 from tests.benchmarks import cpu, gpu, rows, table
 
 CANNED = {
+    "weights": {"folder": "there"},
     "card": {"flops": 8e14, "bytes_per_second": 3e12},
     "train": {"tokens_per_second": 8000.0, "reserved_gb": 7.0, "losses": [12.0, 11.5], "adapter": "a"},
     "train_notebook": {"tokens_per_second": 2000.0, "reserved_gb": 7.1, "losses": [12.0, 11.6]},

@@ -319,7 +319,12 @@ def agreement(folder: Path, questions: int = 24, new: int = 160) -> dict[str, An
     }
 
 
-def card() -> dict[str, Any]:
+def weights(tokenizer: Path) -> dict[str, Any]:
+    """Make the model, in a process of its own: it is made on the card, whose peak memory the other parts report."""
+    return {"folder": str(shape.shape_8b(tokenizer))}
+
+
+def card(_: Path) -> dict[str, Any]:
     """What the card does at most: bf16 products of 8,192 squared, and reading memory."""
     import torch
 
@@ -351,6 +356,7 @@ def main(tokenizer: str) -> None:
         table.write(RESULTS, results)  # what was measured is kept, whatever the next part does
         return results[name]
 
+    table.part(MODULE, tokenizer, "weights")
     limits, notebook, loop = (run(name) for name in ("card", "train_notebook", "generate_notebook"))
     base, slow = notebook["tokens_per_second"], loop["tokens_per_second"]
     lines = [training_line("notebook", notebook, base, GFLOP_CHECKPOINTED, limits)]
@@ -405,10 +411,5 @@ if __name__ == "__main__":
     else:
         tokenizer, name, *rest = arguments
         options = json.loads(rest.pop()) if rest and rest[-1].startswith("{") else {}
-        if name == "shape_8b":
-            print(shape.shape_8b(Path(tokenizer)))
-            sys.exit()
-        made = Path(tokenizer) if name in ("card", "agreement") else shape.shape_8b(Path(tokenizer))
-        print(
-            table.RESULT + json.dumps(globals()[name](made, *rest, **options) if name != "card" else card()), flush=True
-        )
+        made = Path(tokenizer) if name in ("weights", "card", "agreement") else shape.shape_8b(Path(tokenizer))
+        print(table.RESULT + json.dumps(globals()[name](made, *rest, **options)), flush=True)
