@@ -69,12 +69,12 @@ def test_what_git_keeps_is_not_cached_and_the_rest_is_ignored_by_git():
     ignored = (ROOT / "data/.gitignore").read_text().split() + (ROOT / "models/.gitignore").read_text().split()
     for stage in STAGES.values():
         for entry in [*stage.get("outs", []), *stage.get("metrics", []), *stage.get("plots", [])]:
-            if isinstance(entry, dict):
-                ((path, options),) = entry.items()
-                assert path.startswith("metrics/")
-                assert options == {"cache": False}
+            ((path, options),) = entry.items()
+            if path.startswith("metrics/"):
+                assert options == {"cache": False, "persist": True}
             else:
-                assert "/" + entry.split("/")[1] in ignored
+                assert "/" + path.split("/")[1] in ignored
+                assert options == {"persist": True}
 
 
 def test_no_stage_script_edits_the_import_path_or_imports_another_stage():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.common import records
-from stages.common.errors import UserError, naming
+from stages.common.errors import UserError, naming, words
 from stages.common.params.schema import Lora
 
 CONFIG = "adapter_config.json"
@@ -94,8 +94,7 @@ def attach(loaded: Any, folder: Path, scale: float) -> Any:
     except (RuntimeError, TypeError, ValueError) as error:
         if isinstance(error, RuntimeError) and "size mismatch" not in str(error):
             raise
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{folder}: no adapter for this model ({reason}): {REMEDY}") from None
+        raise UserError(f"{folder}: no adapter for this model ({words(error)}): {REMEDY}") from None
     places = get_peft_model_state_dict(loaded, save_embedding_layers=False)
     for name in sorted(names ^ places.keys()):
         if "lora_" in name:
@@ -131,5 +130,5 @@ def _checked(folder: Path) -> set[str]:
                         f"{folder / WEIGHTS}: {name} is not finite: its training diverged: lower training.learning_rate"
                     )
     except SafetensorError as error:
-        raise UserError(f"{folder / WEIGHTS}: damaged ({' '.join(str(error).split())[:200]}): {REMEDY}") from None
+        raise UserError(f"{folder / WEIGHTS}: damaged ({words(error)}): {REMEDY}") from None
     return names

@@ -28,6 +28,9 @@ NO_MEMORY = (
 )  # fmt: skip
 
 
+SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "WANDB_API_KEY")
+
+
 class UserError(Exception):
     """A mistake in params, data or surroundings; its text says what was wrong, where, and what to do."""
 
@@ -51,7 +54,7 @@ def out_of_memory(error: Exception) -> str | None:
     if not known:
         return None
     return (
-        f"out of memory{_reason(error)}: lower training.per_device_train_batch_size or prompt.max_length where it "
+        f"out of memory ({words(error)}): lower training.per_device_train_batch_size or prompt.max_length where it "
         "trains, generation.batch_size or generation.max_new_tokens where it answers"
     )
 
@@ -71,6 +74,8 @@ def naming(path: Path, partial: Path) -> Iterator[None]:
 def unusable_file(error: Exception) -> str | None:
     """Which file cannot be read or written, why, and what to do; None where `error` does not say so."""
     number = _number(error)
+    if "No usable temporary directory" in str(error):
+        return "no folder for temporary files can be written: free some space, or set TMPDIR to one, then `dvc repro`"
     # A rename names its target last, and that is the one that a person knows.
     path = getattr(error, "filename2", None) or getattr(error, "filename", None)
     if path is None and not isinstance(error, OSError):
@@ -91,7 +96,12 @@ def _number(error: Exception) -> int | None:
     return int(found[1]) if found else None
 
 
-def _reason(error: Exception) -> str:
-    """The start of an error's own text, in brackets, where it has one."""
-    text = " ".join(str(error).split())
-    return f" ({text[:160]})" if text else ""
+def words(error: BaseException, most: int = 200) -> str:
+    """The start of an error's text as one line, or its kind where it has none; no secret of the environment in it."""
+    text = str(error)
+    for name in SECRETS:
+        if secret := os.environ.get(name, "").strip():
+            # As an error shows it, and as one that quotes bytes does.
+            for form in (secret, repr(secret)[1:-1]):
+                text = text.replace(form, f"[{name}]")
+    return " ".join(text.split())[:most] or type(error).__name__

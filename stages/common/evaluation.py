@@ -14,7 +14,7 @@ from stages.common.records import Row
 from stages.common.sources import files, hub
 
 NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d{1,3})?", re.IGNORECASE)
-LETTERED = re.compile(r"^\s*\(?([A-Z])[.):]\s*(.*\S)\s*$")
+LETTERED = re.compile(r"\(?([A-Z])[.):]\s*+(\S.*)")  # of a stripped line
 
 
 def rows(one: HubEvaluationSet | FilesEvaluationSet, cleaner: Cleaner) -> Iterator[Row]:
@@ -89,7 +89,7 @@ def options_of(value: Any) -> dict[str, str]:
     elif isinstance(value, list) and len(value) <= len(ascii_uppercase):
         pairs = list(zip(ascii_uppercase, value, strict=False))
     elif isinstance(value, str):
-        matches = [LETTERED.match(line) for line in value.splitlines() if re.search(r"\w", line)]
+        matches = [LETTERED.fullmatch(line.strip()) for line in value.splitlines() if re.search(r"\w", line)]
         pairs = [match.groups() for match in matches if match]
         if len(pairs) != len(matches):
             return {}
@@ -104,7 +104,7 @@ def letter_of(answer: str, options: dict[str, str]) -> str | None:
     """The letter that an answer (`C`, `C. text` or the text of an option) names; None where it names none."""
     if answer.upper() in options:
         return answer.upper()
-    match = LETTERED.match(answer)
+    match = LETTERED.fullmatch(answer)
     if match and options.get(match[1], "").casefold() == match[2].casefold():
         return match[1]
     letters = [letter for letter, text in options.items() if text.casefold() == answer.casefold()]

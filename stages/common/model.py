@@ -1,11 +1,14 @@
 """The base model that params name: its folder, its tokenizer, and its weights with or without an adapter."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from stages.common.adapter import attach, check_targets
 from stages.common.backends import transformers as transformers_backend
 from stages.common.backends import unsloth as unsloth_backend
+from stages.common.errors import UserError, explained, words
 from stages.common.models import hub, package, random
 from stages.common.params.schema import Lora, Model
 
@@ -27,7 +30,9 @@ def tokenizer(model: Model) -> Any:
     """The tokenizer of the base model, padding on the left; its pad token is its stop token where it has none."""
     from transformers import AutoTokenizer
 
-    loaded = AutoTokenizer.from_pretrained(folder(model), trust_remote_code=False)
+    place = folder(model)
+    with _readable(model, place):
+        loaded = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
     loaded.padding_side = "left"
     if loaded.pad_token is None:
         loaded.pad_token = loaded.eos_token
@@ -42,7 +47,9 @@ def for_answers(model: Model, adapter: Path | None, scale: float) -> Any:
     from transformers import GenerationConfig
 
     backend = _backend(model)
-    loaded = backend.load_to_answer(folder(model), model)
+    place = folder(model)
+    with _readable(model, place):
+        loaded = backend.load_to_answer(place, model)
     # A hub model may bring settings for sampling, penalties for repetition among them, which greedy answers would keep.
     given = loaded.generation_config
     loaded.generation_config = GenerationConfig(**{name: getattr(given, name) for name in SPECIAL})
@@ -57,9 +64,30 @@ def for_training(model: Model, lora: Lora, seed: int, gradient_checkpointing: bo
     Raises UserError where `lora` names a module or a layer that the model does not have.
     """
     backend = _backend(model)
-    loaded = backend.load_to_train(folder(model), model)
+    place = folder(model)
+    with _readable(model, place):
+        loaded = backend.load_to_train(place, model)
     check_targets(loaded, lora)
     return backend.with_new_adapter(loaded, model, lora, seed, gradient_checkpointing)
+
+
+@contextmanager
+def _readable(model: Model, place: Path) -> Iterator[None]:
+    """Say in a line that the files of a model cannot be used: damaged, incomplete, or of a kind unknown here."""
+    from safetensors import SafetensorError
+
+    # What transformers raises for such files; a weight of another shape is a RuntimeError that names this option.
+    kinds = (SafetensorError, ValueError, ImportError, KeyError, TypeError, AttributeError)
+    try:
+        yield
+    except (*kinds, RuntimeError) as error:
+        if explained(error) or (not isinstance(error, kinds) and "ignore_mismatched_sizes" not in str(error)):
+            raise
+        name, remedy = f"model folder {place}", "remove it, then `dvc repro` makes it again"
+        if model.source == "hub":
+            name = f"model {model.hub.path} at {model.hub.revision[:12]}"
+            remedy = f"choose another, or remove {place} if its files are damaged"
+        raise UserError(f"{name}: cannot be loaded: {words(error)}: {remedy}") from None
 
 
 def check(model: Model) -> None:

@@ -16,7 +16,13 @@ def give_up_in_time() -> None:
 
     def client() -> "httpx.Client":  # noqa: F821 - imported late
         made = default_client_factory()
-        made.timeout = SECONDS
+        made.event_hooks["request"].append(_end)
         return made
 
     set_client_factory(client)
+
+
+def _end(request: "httpx.Request") -> None:  # noqa: F821
+    """Give a request its time-outs: most of the hub's ask for none at all, which outdoes the client's own."""
+    given = request.extensions.get("timeout", {})
+    request.extensions["timeout"] = {kind: given.get(kind) or SECONDS for kind in ("connect", "read", "write", "pool")}

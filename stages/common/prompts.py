@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from stages.common.errors import UserError
+from stages.common.errors import UserError, words
 from stages.common.params.schema import Prompt
 from stages.common.records import Row
 
@@ -86,7 +86,7 @@ class Formatter:
         try:
             return self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
         except (TemplateError, TypeError, ValueError) as error:  # a template may also raise what it likes by itself
-            reason = " ".join(str(error).split())[:200]
+            reason = words(error)
             raise UserError(f"{NO_CHAT} fails ({reason}): choose plain") from None
 
     @cached_property

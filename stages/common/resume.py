@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from stages.common import records
 
 HOME = Path(".cache/resume")
 CODE = Path(__file__).parents[1]
-LIBRARIES = ("torch", "transformers", "peft", "trl", "accelerate", "tokenizers")
+LIBRARIES = (
+    "torch", "transformers", "peft", "trl", "accelerate", "tokenizers", "numpy",
+    "bitsandbytes", "liger-kernel", "unsloth", "unsloth_zoo",
+)  # fmt: skip
 
 
 @contextmanager
@@ -87,7 +91,7 @@ def _key(used: list[Any], inputs: list[Path]) -> str:
     for path in inputs:
         files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
         data |= {one.as_posix(): _digest(one) for one in files if one.exists()}
-    libraries = {library: version(library) for library in LIBRARIES}
+    libraries = {library: version(library) for library in LIBRARIES if find_spec(library.replace("-", "_"))}
     values = [value.model_dump(mode="json") if hasattr(value, "model_dump") else value for value in used]
     return records.fingerprint([values, data, code, libraries, platform.machine(), processor], 24)
 

@@ -1,15 +1,22 @@
 """Run one stage: check params, do the work, say in one line what came of it, and what it cost."""
 
 import os
+import resource
 import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
+from types import FrameType
 from typing import NoReturn
 
 from stages.common import costs, params
 from stages.common.errors import UserError, explained
 from stages.common.params.schema import Params
+
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}  # as a shell shows them
+INTERRUPTED = "interrupted: `dvc repro` goes on from here"
+LEAST = 1_000_000_000  # bytes of address space
 
 
 class Terminated(KeyboardInterrupt):
@@ -30,29 +37,50 @@ def run(name: str, main: Callable[[Params], str]) -> None:
     os.environ.update(HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1", TOKENIZERS_PARALLELISM="true")
     # Threads that wait by spinning make a busy machine several times slower (measured: 14 or 57 tokens a second).
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a terminal that knows no arrow stops no run
     start = time.perf_counter()
-    before = signal.signal(signal.SIGTERM, _terminate)
+    heard = [number for number in CODES if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, partial(_interrupt, name)) for number in heard}
     try:
+        _check_memory()
         summary = main(params.load())
         cost = costs.write(name, start)
+        print(f"{name}: {summary} ({cost})", flush=True)
     except UserError as error:
         _fail(name, str(error))
     except KeyboardInterrupt as error:
         _end_bars()
-        print(f"{name}: interrupted: `dvc repro` goes on from here", file=sys.stderr)
-        sys.exit(143 if isinstance(error, Terminated) else 130)
+        print(f"{name}: {INTERRUPTED}", file=sys.stderr)
+        sys.exit(CODES[signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT])
     except Exception as error:
         line = explained(error)
         if line is None:  # a mistake of the code, which its traceback shows
             raise
         _fail(name, line)
     finally:
-        signal.signal(signal.SIGTERM, before)
-    print(f"{name}: {summary} ({cost})", flush=True)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def _terminate(*_: object) -> NoReturn:
-    raise Terminated
+def _interrupt(name: str, number: int, frame: FrameType | None) -> NoReturn:
+    """End the stage by an exception, or at once where a library is being imported, which may swallow it."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            os.write(2, f"{name}: {INTERRUPTED}\n".encode())
+            os._exit(CODES[number])
+        frame = frame.f_back
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+
+def _check_memory() -> None:
+    """Raise UserError where the limit of the process's memory lets no library be loaded: some would hang."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < LEAST:
+        raise UserError(
+            f"out of memory: a limit of {limit / 1e6:,.0f} MB is set (ulimit -v), and libraries alone take "
+            f"{LEAST / 1e6:,.0f} MB: raise it"
+        )
 
 
 def _end_bars() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from stages.common.errors import UserError
+from stages.common.errors import UserError, words
 
 MODES = {"online": "online", "run": "online", "offline": "offline", "dryrun": "offline", "disabled": "disabled"}
 HOST = "https://api.wandb.ai"
@@ -57,6 +57,7 @@ def start(mode: str) -> str:
             _say(error, f"tracking is not {attempt}, and training goes on")
         else:
             return attempt
+    _let_go(wandb)
     return "disabled"
 
 
@@ -102,14 +103,17 @@ def finish(mode: str) -> None:
         wandb.finish()
     except Exception as error:
         _say(error, "`wandb sync wandb/latest-run` uploads what is missing")
-        # It would be tried once more at exit, and end in a traceback.
-        with contextlib.suppress(Exception):
-            wandb.teardown()
+        _let_go(wandb)
+
+
+def _let_go(wandb: Any) -> None:
+    """End a client that failed: at exit it would try once more, and end in a traceback."""
+    with contextlib.suppress(Exception):
+        wandb.teardown()
 
 
 def _say(error: Exception, then: str) -> None:
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
-    print(f"W&B: {reason}: {then}", flush=True)
+    print(f"W&B: {words(error)}: {then}", flush=True)
 
 
 def _host() -> str:

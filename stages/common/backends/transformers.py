@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from stages.common.errors import UserError
+from stages.common.errors import UserError, words
 from stages.common.params.schema import Lora, Model
 
 
@@ -31,8 +31,7 @@ def ready_to_answer(loaded: Any, model: Model) -> Any:
             try:
                 loaded = loaded.merge_and_unload(safe_merge=True)
             except ValueError as error:  # what safe_merge raises for NaN and infinity
-                reason = " ".join(str(error).split())[:200]
-                raise UserError(f"adapter.scale: {reason}: lower it, or training.learning_rate") from None
+                raise UserError(f"adapter.scale: {words(error)}: lower it, or training.learning_rate") from None
         loaded = loaded.to(getattr(torch, model.dtype))
     return loaded.eval()
 
@@ -61,7 +60,7 @@ def with_new_adapter(loaded: Any, model: Model, lora: Lora, seed: int, gradient_
     try:
         tuned = get_peft_model(loaded, LoraConfig(task_type="CAUSAL_LM", **lora.model_dump()))
     except ValueError as error:
-        raise UserError(f"lora.target_modules: {' '.join(str(error).split())[:300]}") from None
+        raise UserError(f"lora.target_modules: {words(error, 300)}") from None
     kernels.fuse(tuned)
     return tuned
 
@@ -90,7 +89,9 @@ def _load(folder: Path, model: Model, dtype: Any) -> Any:
         options["device_map"] = {"": 0}
     elif model.dtype != "float32" and not torch.backends.cpu.get_cpu_capability().startswith(("AVX512", "SVE")):
         print(f"model.dtype: {model.dtype} is slow on this CPU: float32 may be faster (and gives other answers)")
-    loaded = AutoModelForCausalLM.from_pretrained(folder, **options)
+    loaded, found = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True, **options)
+    if missing := sorted(found["missing_keys"]):  # transformers would fill them with random numbers
+        raise ValueError(f"its weights lack {', '.join(missing[:3])}{' and others' if missing[3:] else ''}")
     if model.use_liger_kernel:
         _fuse_layers(loaded)
     return loaded

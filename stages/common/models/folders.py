@@ -14,7 +14,7 @@ VARIABLE = "AI_MEDICAL_CHATBOT_CACHE"
 
 
 def cached(key: list[object], make: Callable[[Path], None]) -> Path:
-    """The folder that `make` fills, from the cache where one was made of the same key by the same library versions.
+    """The folder that `make` fills, from the cache where one was made of the same key by the same code and libraries.
 
     Made beside its place and renamed into it, so a run killed in between leaves no half of a model. Raises UserError
     where the cache folder cannot be made or written; one that already holds the model need not be writable.
@@ -22,7 +22,8 @@ def cached(key: list[object], make: Callable[[Path], None]) -> Path:
     from filelock import FileLock
     from platformdirs import user_cache_path
 
-    key = [*key, version("torch"), version("transformers")]
+    code = Path(make.__code__.co_filename).read_text(encoding="utf-8")
+    key = [*key, code, *map(version, ("torch", "transformers", "tokenizers"))]
     home = Path(os.environ.get(VARIABLE) or user_cache_path("ai-medical-chatbot")) / "models"
     target = home / records.fingerprint(key)
     if os.path.isdir(target):  # unlike Path.is_dir it says no where a folder above may not be read
@@ -30,7 +31,9 @@ def cached(key: list[object], make: Callable[[Path], None]) -> Path:
     _check_writable(home)
     with FileLock(home / f"{target.name}.lock"):
         if not target.is_dir():
-            partial = Path(tempfile.mkdtemp(prefix="partial-", dir=home))
+            for left in home.glob(f"{target.name}.partial-*"):  # by a process that was killed here
+                shutil.rmtree(left)
+            partial = Path(tempfile.mkdtemp(prefix=f"{target.name}.partial-", dir=home))
             try:
                 with naming(home, partial):
                     make(partial)

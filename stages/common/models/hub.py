@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from stages.common import network
-from stages.common.errors import UserError
+from stages.common.errors import UserError, words
 from stages.common.params.schema import HubModel
 
 PATTERNS = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model"]
@@ -22,8 +22,7 @@ def folder(hub: HubModel) -> Path:
     try:
         path = Path(snapshot_download(hub.path, revision=hub.revision, allow_patterns=PATTERNS))
     except Exception as error:  # the library raises a dozen kinds, requests' and its own among them
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(f"{where}: {reason}: check the network and HF_TOKEN") from None
+        raise UserError(f"{where}: {words(error, 300)}: check the network and HF_TOKEN") from None
     if not list(path.glob("*.safetensors")):
         raise UserError(f"{where}: it has no safetensors: choose one that has")
     _refuse_code(path, where)
@@ -34,6 +33,11 @@ def _refuse_code(path: Path, where: str) -> None:
     """Raise UserError for a model that transformers has no class for, and that brings its own (auto_map)."""
     from transformers import CONFIG_MAPPING
 
-    config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    try:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        config = None
+    if not isinstance(config, dict):
+        raise UserError(f"{where}: its config.json is missing, or no JSON object: choose another")
     if "auto_map" in config and config.get("model_type") not in CONFIG_MAPPING:
         raise UserError(f"{where}: it wants code of its own to be run (auto_map), which is never done: choose another")

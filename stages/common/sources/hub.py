@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stages.common import network
-from stages.common.errors import UserError
+from stages.common.errors import UserError, words
 from stages.common.params.data import HubDataset
 from stages.common.records import Row
 
@@ -25,8 +25,9 @@ def rows(hub: HubDataset) -> Iterator[Row]:
     try:
         dataset = load_dataset(hub.path, name=hub.name, split=hub.split, revision=hub.revision)
     except Exception as error:  # the library raises a dozen kinds, requests' and its own among them
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(f"{where}: cannot be loaded: {reason}: check the network, the names and HF_TOKEN") from None
+        raise UserError(
+            f"{where}: cannot be loaded: {words(error, 300)}: check the network, the names and HF_TOKEN"
+        ) from None
     sources = list(dataset.info.download_checksums or {})
     stale = [source for source in sources if "@" in source and hub.revision not in source]
     if stale:
