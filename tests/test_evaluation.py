@@ -88,6 +88,11 @@ def test_what_is_no_set_of_options_is_none(given):
     assert options_of(given) == {}
 
 
+def test_a_line_of_blanks_takes_no_time():
+    assert options_of("A." + " " * 400_000 + "\nB. x") == {}  # a quadratic pattern would take minutes
+    assert options_of("A. " + "x " * 200_000 + "\nB. y")["B"] == "y"
+
+
 def test_there_may_be_as_many_options_as_letters():
     assert options_of(MANY[:26]) == dict(zip(ascii_uppercase, MANY, strict=False))
 

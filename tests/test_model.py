@@ -9,7 +9,7 @@ import torch
 
 from stages.common import model
 from stages.common.errors import UserError
-from stages.common.models import package
+from stages.common.models import folders, package
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,30 @@ def test_a_folder_is_made_once(tiny, monkeypatch):
     first = model.folder(tiny.model)
     monkeypatch.setattr("stages.common.models.random._make", None)
     assert model.folder(tiny.model) == first
+
+
+def test_other_code_makes_another_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("AI_MEDICAL_CHATBOT_CACHE", str(tmp_path))
+    made = []
+    for number in (1, 2, 2):
+        path = tmp_path / f"maker{number}.py"
+        path.write_text(f"def make(target): (target / 'config.json').write_text('{number}')")
+        place = {}
+        exec(compile(path.read_text(), path, "exec"), place)
+        made.append(folders.cached(["key"], place["make"]))
+    assert made[0] != made[1] == made[2]
+    assert [(folder / "config.json").read_text() for folder in made] == ["1", "2", "2"]
+
+
+def test_what_a_killed_process_left_is_removed(monkeypatch, tmp_path):
+    monkeypatch.setenv("AI_MEDICAL_CHATBOT_CACHE", str(tmp_path))
+
+    def make(target):
+        (target / "config.json").write_text("{}")
+
+    (folder := folders.cached(["key"], make)).rename(folder.with_name(f"{folder.name}.partial-abc"))
+    assert folders.cached(["key"], make) == folder
+    assert sorted(path.name for path in folder.parent.iterdir() if path.is_dir()) == [folder.name]
 
 
 def test_a_folder_that_fails_half_way_is_not_kept(tiny, monkeypatch, tmp_path):

@@ -4,6 +4,9 @@ import errno
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from unittest import mock
 
@@ -14,7 +17,8 @@ from safetensors.torch import save_file
 
 from stages.common import costs as costs_module
 from stages.common import records, stage
-from stages.common.errors import UserError, naming
+from stages.common.errors import UserError, naming, words
+from tests.conftest import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +60,41 @@ def test_an_error_begins_a_line_of_its_own_after_a_progress_bar(capsys):
         stage.run("some_stage", fail(UserError("a.b: wrong")))
     assert capsys.readouterr().err.endswith("\nsome_stage: a.b: wrong\n")
     bar.close()
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_library_that_is_being_imported_swallows_no_signal(workplace, sent):
+    Path("swallowing.py").write_text(
+        f"import os\ntry:\n    os.kill(os.getpid(), {sent:d})\nexcept BaseException:\n    pass\n"
+    )
+    code = "import sys; sys.path[:0] = ['.', sys.argv[1]]\nfrom stages.common import stage\n"
+    code += "def main(params):\n    import swallowing\n    return 'went on'\nstage.run('some_stage', main)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(ROOT)], capture_output=True, text=True, check=False, cwd=workplace
+    )
+    assert done.returncode == 128 + sent
+    assert done.stderr == "some_stage: interrupted: `dvc repro` goes on from here\n"
+    assert done.stdout == ""
+
+
+def test_a_signal_that_is_ignored_stays_so(workplace, monkeypatch):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as nohup and background jobs have it
+    try:
+        stage.run("some_stage", lambda params: os.kill(os.getpid(), signal.SIGINT) or "done")
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("secret", ["hf_s3nt1nel", "hf_s3nt\v1nel"])
+def test_no_secret_is_in_the_words_of_an_error(monkeypatch, secret):
+    monkeypatch.setenv("HF_TOKEN", secret)
+    for error in (
+        ValueError(f"bad header {secret}!"),
+        ValueError(f"Illegal header value {f'Bearer {secret}'.encode()}"),
+    ):
+        assert "1nel" not in words(error)
+        assert "[HF_TOKEN]" in words(error)
 
 
 def test_every_line_of_a_user_error_names_the_stage(capsys, workplace):

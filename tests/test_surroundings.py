@@ -7,14 +7,17 @@ import os
 import re
 import resource
 import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from stages.common import stage
 from tests.clones import BIN, outputs, run
@@ -128,8 +131,7 @@ def test_a_full_disk(place, name, folder, spare):
         after = outputs(place)
         after.pop(f"{folder}/ballast", None)
     assert re.fullmatch(r"cannot write [^:]+: No space left on device: free some space, then `dvc repro` again", line)
-    if (name, folder) != ("finetune_lora", ".cache/resume"):  # of a checkpoint, it only says that one cannot be written
-        assert folder in line
+    assert folder in line
     if folder != "metrics" and name != "finetune_lora":
         assert after == before
     if name == "baseline_infer":
@@ -234,6 +236,69 @@ def test_a_gpu_that_there_is_not(place, change):
     assert outputs(place) == before
 
 
+def test_a_run_that_fails_leaves_what_earlier_ones_made(clones, tmp_path):
+    """Through DVC, which would remove a stage's outputs before it runs the stage."""
+    place = shutil.copytree(clones.first, tmp_path / "place", symlinks=True)
+    before = outputs(place)
+    text = (place / "params.yaml").read_text(encoding="utf-8")
+    for section, wrong in (("dataset", "train_rows: 0"), ("lora", "r: 0")):
+        key = wrong.split(":")[0]
+        changed = re.sub(rf"(?ms)^({section}:.*?^  ){key}: \w+", rf"\1{wrong}", text, count=1)
+        (place / "params.yaml").write_text(changed, encoding="utf-8")
+        done = run(place, "dvc", "repro", check=False)
+        assert done.returncode != 0
+        assert f"params.yaml: {section}.{key}: 0: must be" in done.stderr
+        assert outputs(place) == before
+    (place / "params.yaml").write_text(text, encoding="utf-8")
+    assert "Running stage" not in run(place, "dvc", "repro").stdout
+    assert outputs(place) == before
+
+
+def test_a_terminal_without_arrows(place):
+    edit(max_steps=-1)
+    before = outputs(place)
+    done = python("compare", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "\\u2192" in done.stdout
+    assert outputs(place) == before
+
+
+def test_no_room_for_temporary_files(place, monkeypatch):
+    before = outputs(place)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(place / "nowhere")])
+    line = one_line(forked("fetch_dataset"), "fetch_dataset")
+    assert line.startswith("no folder for temporary files can be written: free some space, or set TMPDIR")
+    assert outputs(place) == before
+
+
+def test_a_limit_that_no_library_fits_into(place):
+    """Checked before one is loaded: NumPy's would try for ever."""
+    before = outputs(place)
+    code = f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({250 * 2**20},) * 2); "
+    code += "from stages import fetch_dataset; from stages.common import stage; "
+    code += "stage.run('fetch_dataset', fetch_dataset.main)"
+    line = one_line(run(place, sys.executable, "-c", code, check=False), "fetch_dataset")
+    assert line == "out of memory: a limit of 262 MB is set (ulimit -v), and libraries alone take 1,000 MB: raise it"
+    assert outputs(place) == before
+
+
+def test_a_model_folder_that_is_damaged(place, tiny, monkeypatch):
+    from stages.common import model
+
+    monkeypatch.setenv("AI_MEDICAL_CHATBOT_CACHE", str(place / "mine"))
+    before = outputs(place)
+    folder = model.folder(tiny.model)
+    with (folder / "model.safetensors").open("r+b") as file:
+        file.truncate(5000)
+    line = one_line(forked("baseline_infer"), "baseline_infer")
+    assert line.startswith(f"model folder {folder}: cannot be loaded: ")
+    assert line.endswith(": remove it, then `dvc repro` makes it again")
+    assert outputs(place) == before
+    shutil.rmtree(folder)
+    assert forked("baseline_infer").returncode == 0
+
+
 def test_a_wrong_hash_of_the_model(place):
     before = outputs(place)
     edit(sha256='"' + "0" * 64 + '"')
@@ -298,6 +363,7 @@ def test_no_git(place, programs):
     assert outputs(place) == before
     done = run(place, str(programs / "dvc"), "repro", check=False, PATH=str(programs))
     assert done.returncode != 0
+    assert f"{place} is not a git repository" in done.stderr
     assert "Traceback" not in done.stderr
     assert outputs(place) == before
 
@@ -353,6 +419,67 @@ def test_a_model_with_code_in_it_is_refused(place, tiny, wants, monkeypatch):
     assert not (place / "exploded").exists()
 
 
+def lacking(folder):
+    """Take some of the weights away."""
+    weights = load_file(folder / "model.safetensors")
+    kept = {name: weight for name, weight in weights.items() if ".layers.1." not in name}
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def reshaped(folder):
+    """Give a weight another shape."""
+    weights = load_file(folder / "model.safetensors")
+    weights["model.norm.weight"] = torch.ones(7)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def config(file="config.json", **changed):
+    """Change a JSON file; None takes a key away."""
+
+    def change(folder):
+        values = {**json.loads((folder / file).read_text()), **changed}
+        (folder / file).write_text(json.dumps({key: value for key, value in values.items() if value is not None}))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lacking, "its weights lack model.layers.1."),
+        (reshaped, "cannot be loaded"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"no weights"), "cannot be loaded"),
+        (lambda folder: (folder / "config.json").unlink(), "its config.json is missing"),
+        (lambda folder: (folder / "config.json").write_text("["), "its config.json is missing, or no JSON"),
+        (lambda folder: (folder / "config.json").write_text("[]"), "its config.json is missing, or no JSON"),
+        (config(model_type="nosuch"), "cannot be loaded"),
+        (config(model_type=None, architectures=None), "cannot be loaded"),
+        (config(model_type="vit", auto_map={"AutoModelForCausalLM": "evil.Model"}), "cannot be loaded"),
+        (config(quantization_config={"quant_method": "gptq", "bits": 4}), "cannot be loaded"),
+        (lambda folder: [path.unlink() for path in folder.glob("tokenizer*")], "cannot be loaded"),
+        (
+            config("tokenizer_config.json", tokenizer_class="Evil", auto_map={"AutoTokenizer": ["evil.T", None]}),
+            "cannot be loaded",
+        ),
+    ],
+)
+def test_a_hub_model_of_no_use(place, tiny, change, reason, monkeypatch):
+    from stages.common import model
+
+    folder = shutil.copytree(model.folder(tiny.model), place / "snapshot")
+    (folder / "evil.py").write_text(f"open({str(place / 'exploded')!r}, 'w')\nclass Model: pass\nclass T: pass\n")
+    change(folder)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(folder))
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("source: random", "source: hub"))
+    before = outputs(place)
+    line = one_line(forked("baseline_infer"), "baseline_infer")
+    assert line.startswith(f"model {tiny.model.hub.path} at {tiny.model.hub.revision[:12]}: ")
+    assert reason in line
+    assert outputs(place) == before
+    assert not (place / "exploded").exists()
+
+
 def test_an_adapter_that_is_a_pickle_is_refused(place):
     (place / "models/adapter/adapter_model.safetensors").unlink()
     bomb = f"cbuiltins\nexec\n(Vopen({str(place / 'exploded')!r}, 'w')\ntR."
@@ -361,6 +488,22 @@ def test_an_adapter_that_is_a_pickle_is_refused(place):
     line = one_line(forked("post_infer"), "post_infer")
     assert "there is no adapter_model.safetensors (and adapter_model.bin is not read: it may hold code)" in line
     assert not (place / "exploded").exists()
+    assert outputs(place) == before
+
+
+@pytest.mark.parametrize(("name", "section"), [("fetch_dataset", "dataset"), ("format_prompts", "model")])
+def test_a_hub_that_never_answers(place, name, section):
+    before = outputs(place)
+    text = Path("params.yaml").read_text(encoding="utf-8")
+    Path("params.yaml").write_text(re.sub(rf"(?ms)^({section}:.*?^  source:) \w+", r"\1 hub", text), encoding="utf-8")
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:  # accepts, and says nothing
+        code = f"from stages.common import network, stage; network.SECONDS = 0.2; from stages import {name}; "
+        silence = {"HF_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}", "HF_HUB_OFFLINE": "0"}
+        command = sys.executable, "-c", f"{code}stage.run({name!r}, {name}.main)"
+        done = run(place, *command, check=False, HF_HOME=str(place / "hf"), HF_TOKEN="hf_s3nt1nel", **silence)
+    line = one_line(done, name)
+    assert "check the network" in line
+    assert "s3nt1nel" not in done.stdout + done.stderr
     assert outputs(place) == before
 
 

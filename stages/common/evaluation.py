@@ -104,7 +104,7 @@ def letter_of(answer: str, options: dict[str, str]) -> str | None:
     """The letter that an answer (`C`, `C. text` or the text of an option) names; None where it names none."""
     if answer.upper() in options:
         return answer.upper()
-    match = LETTERED.fullmatch(answer)
+    match = LETTERED.fullmatch(answer.strip())
     if match and options.get(match[1], "").casefold() == match[2].casefold():
         return match[1]
     letters = [letter for letter, text in options.items() if text.casefold() == answer.casefold()]
