@@ -6,6 +6,7 @@ import json
 import os
 import re
 import resource
+import shlex
 import shutil
 import socket
 import subprocess
@@ -263,6 +264,16 @@ def test_a_terminal_without_arrows(place):
     assert outputs(place) == before
 
 
+@pytest.mark.parametrize("out", [">&-", ">/dev/full", "| true", "2>&-"])
+def test_a_summary_that_nobody_reads(place, out):
+    before = outputs(place)
+    command = f"set -o pipefail; {shlex.quote(sys.executable)} -m stages.fetch_dataset {out}"
+    done = run(place, "bash", "-c", command, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert outputs(place) == before
+
+
 def test_no_room_for_temporary_files(place, monkeypatch):
     before = outputs(place)
     monkeypatch.setattr(tempfile, "tempdir", None)
@@ -292,7 +303,7 @@ def test_a_model_folder_that_is_damaged(place, tiny, monkeypatch):
     with (folder / "model.safetensors").open("r+b") as file:
         file.truncate(5000)
     line = one_line(forked("baseline_infer"), "baseline_infer")
-    assert line.startswith(f"model folder {folder}: cannot be loaded: ")
+    assert line.startswith(f"model folder {folder}: cannot be loaded (SafetensorError): ")
     assert line.endswith(": remove it, then `dvc repro` makes it again")
     assert outputs(place) == before
     shutil.rmtree(folder)
@@ -449,6 +460,7 @@ def config(file="config.json", **changed):
         (lacking, "its weights lack model.layers.1."),
         (reshaped, "cannot be loaded"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"no weights"), "cannot be loaded"),
+        (lambda folder: (folder / "model.safetensors").rename(folder / "other.safetensors"), "cannot be loaded"),
         (lambda folder: (folder / "config.json").unlink(), "its config.json is missing"),
         (lambda folder: (folder / "config.json").write_text("["), "its config.json is missing, or no JSON"),
         (lambda folder: (folder / "config.json").write_text("[]"), "its config.json is missing, or no JSON"),

@@ -100,8 +100,11 @@ def words(error: BaseException, most: int = 200) -> str:
     """The start of an error's text as one line, or its kind where it has none; no secret of the environment in it."""
     text = str(error)
     for name in SECRETS:
-        if secret := os.environ.get(name, "").strip():
-            # As an error shows it, and as one that quotes bytes does.
-            for form in (secret, repr(secret)[1:-1]):
-                text = text.replace(form, f"[{name}]")
+        secret = os.environ.get(name, "").strip()
+        if len(secret) < 8:  # no key is so short, and its letters are in every text
+            continue
+        # As it is, as clients send it, and as errors quote texts and bytes.
+        for form in (secret, "".join(secret.split())):
+            for shown in (form, repr(form)[1:-1], repr(form.encode("utf-8", "replace"))[2:-1]):
+                text = text.replace(shown, f"[{name}]")
     return " ".join(text.split())[:most] or type(error).__name__

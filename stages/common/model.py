@@ -76,18 +76,19 @@ def _readable(model: Model, place: Path) -> Iterator[None]:
     """Say in a line that the files of a model cannot be used: damaged, incomplete, or of a kind unknown here."""
     from safetensors import SafetensorError
 
-    # What transformers raises for such files; a weight of another shape is a RuntimeError that names this option.
-    kinds = (SafetensorError, ValueError, ImportError, KeyError, TypeError, AttributeError)
+    name, remedy = f"model folder {place}", "remove it, then `dvc repro` makes it again"
+    damaged: tuple[type[Exception], ...] = (SafetensorError, OSError, ValueError)
+    if model.source == "hub":
+        name = f"model {model.hub.path} at {model.hub.revision[:12]}"
+        remedy = f"choose another, or remove {place} if its files are damaged"
+        damaged += (ImportError, KeyError, TypeError, AttributeError)  # a config of another kind of model
     try:
         yield
-    except (*kinds, RuntimeError) as error:
-        if explained(error) or (not isinstance(error, kinds) and "ignore_mismatched_sizes" not in str(error)):
+    except (*damaged, RuntimeError) as error:
+        # A weight of another shape is a RuntimeError that names this option.
+        if explained(error) or not (isinstance(error, damaged) or "ignore_mismatched_sizes" in str(error)):
             raise
-        name, remedy = f"model folder {place}", "remove it, then `dvc repro` makes it again"
-        if model.source == "hub":
-            name = f"model {model.hub.path} at {model.hub.revision[:12]}"
-            remedy = f"choose another, or remove {place} if its files are damaged"
-        raise UserError(f"{name}: cannot be loaded: {words(error)}: {remedy}") from None
+        raise UserError(f"{name}: cannot be loaded ({type(error).__name__}): {words(error)}: {remedy}") from None
 
 
 def check(model: Model) -> None:

@@ -5,8 +5,7 @@ import platform
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +90,16 @@ def _key(used: list[Any], inputs: list[Path]) -> str:
     for path in inputs:
         files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
         data |= {one.as_posix(): _digest(one) for one in files if one.exists()}
-    libraries = {library: version(library) for library in LIBRARIES if find_spec(library.replace("-", "_"))}
+    libraries = {library: _version(library) for library in LIBRARIES}
     values = [value.model_dump(mode="json") if hasattr(value, "model_dump") else value for value in used]
     return records.fingerprint([values, data, code, libraries, platform.machine(), processor], 24)
+
+
+def _version(library: str) -> str | None:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
 
 
 def _digest(path: Path) -> str:

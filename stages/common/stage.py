@@ -1,5 +1,6 @@
 """Run one stage: check params, do the work, say in one line what came of it, and what it cost."""
 
+import contextlib
 import os
 import resource
 import signal
@@ -8,7 +9,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from stages.common import costs, params
 from stages.common.errors import UserError, explained
@@ -37,8 +38,10 @@ def run(name: str, main: Callable[[Params], str]) -> None:
     os.environ.update(HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1", TOKENIZERS_PARALLELISM="true")
     # Threads that wait by spinning make a busy machine several times slower (measured: 14 or 57 tokens a second).
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # Nobody may be there to read, and a terminal may know no arrow: neither stops a run.
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # a terminal that knows no arrow stops no run
+        stream.reconfigure(errors="backslashreplace")
     start = time.perf_counter()
     heard = [number for number in CODES if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, partial(_interrupt, name)) for number in heard}
@@ -46,10 +49,12 @@ def run(name: str, main: Callable[[Params], str]) -> None:
         _check_memory()
         summary = main(params.load())
         cost = costs.write(name, start)
-        print(f"{name}: {summary} ({cost})", flush=True)
+        _tell(f"{name}: {summary} ({cost})")
     except UserError as error:
         _fail(name, str(error))
     except KeyboardInterrupt as error:
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)  # one is enough
         _end_bars()
         print(f"{name}: {INTERRUPTED}", file=sys.stderr)
         sys.exit(CODES[signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT])
@@ -67,10 +72,23 @@ def _interrupt(name: str, number: int, frame: FrameType | None) -> NoReturn:
     """End the stage by an exception, or at once where a library is being imported, which may swallow it."""
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
-            os.write(2, f"{name}: {INTERRUPTED}\n".encode())
+            with contextlib.suppress(OSError):
+                os.write(2, f"{name}: {INTERRUPTED}\n".encode())
             os._exit(CODES[number])
         frame = frame.f_back
     raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+
+def _tell(summary: str) -> None:
+    """Print the last line. All is done by then: whether anybody reads it decides nothing."""
+    try:
+        print(summary, flush=True)
+    except OSError:
+        sys.stdout = _nowhere()  # what is left unwritten would fail once more at exit
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")
 
 
 def _check_memory() -> None:
