@@ -24,6 +24,7 @@ from stages.common import stage
 from tests.clones import BIN, outputs, run
 
 pytestmark = pytest.mark.slow
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds a process to its address space")
 LIMIT = 180  # seconds that a stage may take to give up, on a busy machine
 
 
@@ -264,6 +265,7 @@ def test_a_terminal_without_arrows(place):
     assert outputs(place) == before
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("out", [">&-", ">/dev/full", "| true", "2>&-"])
 def test_a_summary_that_nobody_reads(place, out):
     before = outputs(place)
@@ -283,6 +285,7 @@ def test_no_room_for_temporary_files(place, monkeypatch):
     assert outputs(place) == before
 
 
+@LINUX
 def test_a_limit_that_no_library_fits_into(place):
     """Checked before one is loaded: NumPy's would try for ever."""
     before = outputs(place)
@@ -320,6 +323,7 @@ def test_a_wrong_hash_of_the_model(place):
     assert outputs(place) == before
 
 
+@LINUX
 def test_too_little_memory(place, base):
     """The room that is left once the libraries are there: at some amount of it the stage works."""
     before = outputs(place)
