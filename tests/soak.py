@@ -36,8 +36,9 @@ def repro(clone: Path, log: Path, kill_after: float | None, sent: signal.Signals
     environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "WANDB_MODE": "disabled"}
     with log.open("w") as file:
         process = subprocess.Popen(
-            ["dvc", "repro"], cwd=clone, env=environment, stdout=file, stderr=file, start_new_session=True
-        )
+            ["dvc", "repro"], cwd=clone, env=environment, stdout=file, stderr=file, start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs are born deaf to it
+        )  # fmt: skip
         try:
             code = process.wait(kill_after)
         except subprocess.TimeoutExpired:
