@@ -191,7 +191,8 @@ def test_a_model_that_is_in_the_cache_needs_no_right_to_write(tiny, monkeypatch)
     assert model.folder(tiny.model) == first
 
 
-def test_a_hub_that_does_not_answer_is_given_up(monkeypatch):
+@pytest.mark.parametrize("own", [{}, {"timeout": None}, {"timeout": 600}], ids=str)
+def test_a_hub_that_does_not_answer_is_given_up(monkeypatch, own):
     import httpx
     from huggingface_hub import close_session
     from huggingface_hub.utils import get_session
@@ -201,7 +202,7 @@ def test_a_hub_that_does_not_answer_is_given_up(monkeypatch):
     monkeypatch.setattr(network, "SECONDS", 0.2)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     with socket.create_server(("127.0.0.1", 0)) as deaf:
-        network.give_up_in_time()
+        network.give_up_in_time("model x")
         with pytest.raises(httpx.TimeoutException):
-            get_session().get(f"http://127.0.0.1:{deaf.getsockname()[1]}")
+            get_session().get(f"http://127.0.0.1:{deaf.getsockname()[1]}", **own)
     close_session()

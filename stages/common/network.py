@@ -3,8 +3,8 @@
 SECONDS = 30
 
 
-def give_up_in_time() -> None:
-    """Let every request to the hub that sets no time-out of its own end after SECONDS of silence.
+def give_up_in_time(where: str) -> None:
+    """Let every request to the hub end after SECONDS of silence; `where` says what is asked for.
 
     Tries that its client makes again by itself are not told one by one: the last one's failure is an error.
     """
@@ -13,6 +13,7 @@ def give_up_in_time() -> None:
     from huggingface_hub.utils._http import default_client_factory
 
     logging.set_verbosity_error()
+    print(f"{where}: asking the hub (silent, it is given up within minutes)", flush=True)
 
     def client() -> "httpx.Client":  # noqa: F821 - imported late
         made = default_client_factory()
@@ -23,6 +24,8 @@ def give_up_in_time() -> None:
 
 
 def _end(request: "httpx.Request") -> None:  # noqa: F821
-    """Give a request its time-outs: most of the hub's ask for none at all, which outdoes the client's own."""
+    """Give a request its time-outs: the hub's ask for none at all, or for a minute at each of six tries."""
     given = request.extensions.get("timeout", {})
-    request.extensions["timeout"] = {kind: given.get(kind) or SECONDS for kind in ("connect", "read", "write", "pool")}
+    request.extensions["timeout"] = {
+        kind: min(given.get(kind) or SECONDS, SECONDS) for kind in ("connect", "read", "write", "pool")
+    }

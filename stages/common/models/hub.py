@@ -17,8 +17,8 @@ def folder(hub: HubModel) -> Path:
     """
     from huggingface_hub import snapshot_download
 
-    network.give_up_in_time()
     where = f"model {hub.path} at {hub.revision[:12]}"
+    network.give_up_in_time(where)
     try:
         path = Path(snapshot_download(hub.path, revision=hub.revision, allow_patterns=PATTERNS))
     except Exception as error:  # the library raises a dozen kinds, requests' and its own among them

@@ -18,8 +18,8 @@ def rows(hub: HubDataset) -> Iterator[Row]:
     """
     from datasets import load_dataset
 
-    network.give_up_in_time()
     where = f"dataset {hub.path} ({hub.name}, {hub.split}) at {hub.revision[:12]}"
+    network.give_up_in_time(where)
     if Path(hub.path).exists():
         raise UserError(f"{where}: the folder {hub.path} here would be read in its place: rename the folder")
     try:
