@@ -5,15 +5,21 @@ STAMP := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH PYTHONHOME
 
+# DVC writes this file in place: killed at that moment, it leaves one that it cannot read (treeverse/dvc#7615).
+READ := $(PYTHON) -c 'import json; json.load(open(".dvc/tmp/rwlock"))' 2>/dev/null
+
 .DEFAULT_GOAL := help
-.PHONY: help repro verify test soak lint bench bench-gpu install install-gpu preset clean
+.PHONY: help repro unlock verify test soak lint bench bench-gpu install install-gpu preset clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-repro: install ## the main job: run every stage that is out of date
+repro: install unlock ## the main job: run every stage that is out of date
 	@if command -v nvidia-smi >/dev/null && python -m stages.common.params needs-gpu; then $(MAKE) --no-print-directory install-gpu; fi
 	dvc repro
+
+unlock: ## remove DVC's lock file where a kill has left it unreadable (make repro does it)
+	@test ! -e .dvc/tmp/rwlock || $(READ) || { sleep 1; $(READ); } || { echo "removed .dvc/tmp/rwlock, which a kill had left unreadable"; rm -f .dvc/tmp/rwlock; }
 
 verify: install ## the same bytes? run a fresh clone of HEAD and compare its lock with the committed one
 	python -m tests.verify

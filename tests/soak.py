@@ -33,6 +33,7 @@ def reset(clone: Path) -> None:
 
 def repro(clone: Path, log: Path, kill_after: float | None, sent: signal.Signals) -> tuple[int, str]:
     """Run `dvc repro`, killed or not; returns its exit code and the stage that it was in."""
+    run(clone, "make", "--silent", "unlock")  # as `make repro` does: what DVC itself cannot go on from
     environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "WANDB_MODE": "disabled"}
     with log.open("w") as file:
         process = subprocess.Popen(

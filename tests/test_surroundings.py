@@ -383,6 +383,18 @@ def test_no_git(place, programs):
     assert outputs(place) == before
 
 
+def test_a_lock_of_dvc_that_a_kill_left_unreadable(clones, tmp_path):
+    place = shutil.copytree(clones.first, tmp_path / "place", symlinks=True)
+    lock = place / ".dvc/tmp/rwlock"
+    lock.write_text("{}")
+    assert run(place, "make", "unlock").stdout == ""
+    assert lock.exists()  # readable: somebody may be at work
+    lock.write_text("")
+    assert run(place, "make", "unlock").stdout == "removed .dvc/tmp/rwlock, which a kill had left unreadable\n"
+    assert not lock.exists()
+    assert run(place, "make", "unlock").stdout == ""
+
+
 def test_two_at_once(clones, tmp_path):
     """The second says who is at work, and what is there stays."""
     place = shutil.copytree(clones.first, tmp_path / "place", symlinks=True)
