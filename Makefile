@@ -8,6 +8,9 @@ unexport PYTHONPATH PYTHONHOME
 # DVC writes this file in place: killed at that moment, it leaves one that it cannot read (treeverse/dvc#7615).
 READ := $(PYTHON) -c 'import json; json.load(open(".dvc/tmp/rwlock"))' 2>/dev/null
 
+# dvc.lock, too, is written in place.
+CHECK := from dvc.schema import COMPILED_LOCKFILE_SCHEMA as s; from dvc.utils.serialize import load_yaml; s(load_yaml("dvc.lock"))
+
 .DEFAULT_GOAL := help
 .PHONY: help repro unlock verify test soak lint bench bench-gpu install install-gpu preset clean
 
@@ -18,8 +21,9 @@ repro: install unlock ## the main job: run every stage that is out of date
 	@if command -v nvidia-smi >/dev/null && python -m stages.common.params needs-gpu; then $(MAKE) --no-print-directory install-gpu; fi
 	dvc repro
 
-unlock: ## remove DVC's lock file where a kill has left it unreadable (make repro does it)
+unlock: ## mend DVC's own files where a kill has left half of one (make repro does it)
 	@test ! -e .dvc/tmp/rwlock || $(READ) || { sleep 1; $(READ); } || { echo "removed .dvc/tmp/rwlock, which a kill had left unreadable"; rm -f .dvc/tmp/rwlock; }
+	@test ! -e dvc.lock || python -c '$(CHECK)' 2>/dev/null || { git checkout -q dvc.lock && echo "took the committed dvc.lock: a kill had left half of one"; }
 
 verify: install ## the same bytes? run a fresh clone of HEAD and compare its lock with the committed one
 	python -m tests.verify

@@ -393,6 +393,13 @@ def test_a_lock_of_dvc_that_a_kill_left_unreadable(clones, tmp_path):
     assert run(place, "make", "unlock").stdout == "removed .dvc/tmp/rwlock, which a kill had left unreadable\n"
     assert not lock.exists()
     assert run(place, "make", "unlock").stdout == ""
+    whole = (place / "dvc.lock").read_bytes()
+    for half in (b"", whole[:30]):
+        run(place, "git", "checkout", "-q", "dvc.lock")
+        kept = (place / "dvc.lock").read_bytes()
+        (place / "dvc.lock").write_bytes(half)
+        assert "took the committed dvc.lock" in run(place, "make", "unlock").stdout
+        assert (place / "dvc.lock").read_bytes() == kept
 
 
 def test_two_at_once(clones, tmp_path):
