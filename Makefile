@@ -22,8 +22,8 @@ repro: install unlock ## the main job: run every stage that is out of date
 	dvc repro
 
 unlock: ## mend DVC's own files where a kill has left half of one (make repro does it)
-	@test ! -e .dvc/tmp/rwlock || $(READ) || { sleep 1; $(READ); } || { echo "removed .dvc/tmp/rwlock, which a kill had left unreadable"; rm -f .dvc/tmp/rwlock; }
-	@test ! -e dvc.lock || python -c '$(CHECK)' 2>/dev/null || { git checkout -q dvc.lock && echo "took the committed dvc.lock: a kill had left half of one"; }
+	@! test -e .dvc/tmp/rwlock || ! $(PYTHON) -c '' || $(READ) || { sleep 1; $(READ); } || { echo "removed .dvc/tmp/rwlock, which a kill had left unreadable"; rm -f .dvc/tmp/rwlock; }
+	@! test -e dvc.lock || ! python -c 'import dvc.schema' 2>/dev/null || python -c '$(CHECK)' 2>/dev/null || { cp dvc.lock .dvc/tmp/dvc.lock.half; git checkout -q dvc.lock && echo "took the committed dvc.lock: a kill had left half of one (.dvc/tmp/dvc.lock.half)"; }
 
 verify: install ## the same bytes? run a fresh clone of HEAD and compare its lock with the committed one
 	python -m tests.verify
