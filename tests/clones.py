@@ -10,11 +10,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 OUTPUTS = ("data", "models", "metrics")
+NOT_PASSED_ON = dict.fromkeys(("DVC_ROOT", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"))  # a clone is nobody's part
 
 
 def run(clone, *command, check=True, **environment):
     """Run a command in a clone; an environment variable that is None is unset. Raises AssertionError where it fails."""
-    given = {"PATH": f"{BIN}:{os.environ['PATH']}", "WANDB_MODE": "disabled", "DVC_ROOT": None, **environment}
+    given = {"PATH": f"{BIN}:{os.environ['PATH']}", "WANDB_MODE": "disabled", **NOT_PASSED_ON, **environment}
     whole = {name: value for name, value in {**os.environ, **given}.items() if value is not None}
     done = subprocess.run(command, cwd=clone, env=whole, capture_output=True, text=True, check=False)
     if check and done.returncode:

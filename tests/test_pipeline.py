@@ -1,27 +1,13 @@
 """A real `dvc repro` in a fresh clone, on a model of two layers: every stage runs once, then only what changed."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.clones import commit, run, working_tree
 from tests.test_dvc import ORDER
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
-BIN = Path(sys.executable).parent
-
-
-def run(clone, *command, check=True):
-    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "WANDB_MODE": "disabled"}
-    environment.pop("DVC_ROOT", None)
-    done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, check=False)
-    if check and done.returncode:
-        raise AssertionError(f"{command} failed:\n{done.stdout}\n{done.stderr}")
-    return done
 
 
 def repro(clone):
@@ -33,19 +19,7 @@ def repro(clone):
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
     """The working tree's files as a fresh repository, with the tiny preset, after a first `dvc repro`."""
-    clone = tmp_path_factory.mktemp("clone") / "project with a space"
-    tracked = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout.split("\0")  # fmt: skip
-    for name in filter(None, tracked):
-        source, target = ROOT / name, clone / name
-        if source.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(source.read_bytes())
-    run(clone, "git", "init", "-q")
-    run(clone, "git", "add", "-A")
-    run(clone, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "start")
+    clone = working_tree(tmp_path_factory.mktemp("clone") / "project with a space")
     run(clone, "python", "-m", "stages.common.params", "use", "tiny")
     assert repro(clone) == ORDER
     return clone
@@ -119,8 +93,7 @@ def test_a_bad_param_stops_in_one_line_and_keeps_what_there_was(clone):
 
 def test_an_experiment_runs_from_the_command_line(clone):
     repro(clone)
-    run(clone, "git", "add", "-A")
-    run(clone, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "tiny")
+    commit(clone, "tiny")
     out = run(clone, "dvc", "exp", "run", "-S", "training.learning_rate=5e-5").stdout
     assert [name for name in ORDER if f"Running stage '{name}'" in out] == ["finetune_lora", "post_infer", "compare"]
     assert "5e-05" in run(clone, "dvc", "exp", "show", "--csv").stdout
