@@ -5,12 +5,6 @@ STAMP := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH PYTHONHOME
 
-# DVC writes this file in place: killed at that moment, it leaves one that it cannot read (treeverse/dvc#7615).
-READ := $(PYTHON) -c 'import json; json.load(open(".dvc/tmp/rwlock"))' 2>/dev/null
-
-# dvc.lock, too, is written in place.
-CHECK := from dvc.schema import COMPILED_LOCKFILE_SCHEMA as s; from dvc.utils.serialize import load_yaml; s(load_yaml("dvc.lock"))
-
 .DEFAULT_GOAL := help
 .PHONY: help repro unlock verify test soak lint bench bench-gpu install install-gpu preset clean
 
@@ -22,8 +16,7 @@ repro: install unlock ## the main job: run every stage that is out of date
 	dvc repro
 
 unlock: ## mend DVC's own files where a kill has left half of one (make repro does it)
-	@! test -e .dvc/tmp/rwlock || ! $(PYTHON) -c '' || $(READ) || { sleep 1; $(READ); } || { echo "removed .dvc/tmp/rwlock, which a kill had left unreadable"; rm -f .dvc/tmp/rwlock; }
-	@! test -e dvc.lock || ! python -c 'import dvc.schema' 2>/dev/null || python -c '$(CHECK)' 2>/dev/null || { cp dvc.lock .dvc/tmp/dvc.lock.half; git checkout -q dvc.lock && echo "took the committed dvc.lock: a kill had left half of one (.dvc/tmp/dvc.lock.half)"; }
+	@$(PYTHON) -m stages.common.unlock
 
 verify: install ## the same bytes? run a fresh clone of HEAD and compare its lock with the committed one
 	python -m tests.verify

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from filelock import FileLock
 from tqdm import tqdm
 from transformers import TrainerCallback
 
@@ -112,13 +113,12 @@ def test_killed_at_any_write_it_ends_in_the_same_bytes(workspace, tiny, name):
     latest = 45 if name == "finetune_lora" else 20
     for _ in range(60):
         code = ended(start(name, tiny, die_at(chance.randint(1, latest))))
-        if code == 0:
+        if code == 0 and kills >= 3:
             break
-        assert code == -signal.SIGKILL, Path("log").read_text()
-        kills += 1
+        assert code in (0, -signal.SIGKILL), Path("log").read_text()
+        kills += code != 0
     else:
         pytest.fail("never came to its end")
-    assert kills >= 3
     assert outputs() == whole
     assert left() == []
 
@@ -230,6 +230,38 @@ def test_a_tenth_of_the_training_is_repeated_at_most(workspace, tiny, monkeypatc
     done = train(changed(tiny, per_device_train_batch_size=1, num_train_epochs=4), monkeypatch, 7, 10, 13)
     assert done.last == 40
     assert 40 < done.total <= 40 + 3 * 4
+
+
+def test_a_stage_that_dvc_has_not_recorded_is_not_run_anew(workspace, tiny, monkeypatch):
+    monkeypatch.setenv("DVC_STAGE", "finetune_lora")
+    records.write_text(resume.LOCK, "a lock\n")
+    params = changed(tiny, per_device_train_batch_size=1, num_train_epochs=4)
+    assert train(params, monkeypatch).total == 40
+    whole = outputs()
+    resume.settle()  # as the next stage does, were it not killed before DVC has recorded this one
+    assert 0 < train(params, monkeypatch).total <= 4
+    assert outputs() == whole
+    assert resume.COPY.read_bytes() == resume.LOCK.read_bytes()
+
+    records.write_text(resume.LOCK, "a lock\n")  # recorded, with the same result
+    assert train(params, monkeypatch).total == 40
+    assert outputs() == whole
+    records.write_text(resume.LOCK, "another\n")
+    resume.settle()
+    assert left() == []
+    assert resume.COPY.read_text() == "another\n"
+
+
+def test_what_a_stage_at_work_keeps_is_left_to_it(workspace, monkeypatch):
+    monkeypatch.setenv("DVC_STAGE", "one")
+    with resume.place("one", [], []) as place:
+        (place / "first").write_text("half")
+    records.write_text(resume.LOCK, "a lock\n")
+    with FileLock(resume.HOME / "one.lock"):
+        resume.settle()
+        assert (place / "first").exists()
+    resume.settle()
+    assert not place.exists()
 
 
 def test_a_checkpoint_is_the_only_one_and_no_pickle(workspace, tiny, monkeypatch):

@@ -8,6 +8,7 @@ import re
 import resource
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from stages.common import stage
+from stages.common import resume, stage
 from tests.clones import BIN, outputs, run
 
 pytestmark = pytest.mark.slow
@@ -393,13 +394,63 @@ def test_a_lock_of_dvc_that_a_kill_left_unreadable(clones, tmp_path):
     assert run(place, "make", "unlock").stdout == "removed .dvc/tmp/rwlock, which a kill had left unreadable\n"
     assert not lock.exists()
     assert run(place, "make", "unlock").stdout == ""
-    whole = (place / "dvc.lock").read_bytes()
-    for half in (b"", whole[:30]):
-        run(place, "git", "checkout", "-q", "dvc.lock")
-        kept = (place / "dvc.lock").read_bytes()
-        (place / "dvc.lock").write_bytes(half)
-        assert "took the committed dvc.lock" in run(place, "make", "unlock").stdout
-        assert (place / "dvc.lock").read_bytes() == kept
+
+
+def test_half_a_record_of_dvc(clones, tmp_path):
+    """No more is lost than the stage that was being recorded."""
+    place = shutil.copytree(clones.first, tmp_path / "place", symlinks=True)
+    lock = place / "dvc.lock"
+    whole = lock.read_bytes()
+    lock.write_bytes(whole[:-200])
+    said = (
+        "took the dvc.lock as it was when the last stage began: a kill had left half of one (.dvc/tmp/dvc.lock.half)\n"
+    )
+    assert run(place, "make", "unlock").stdout == said
+    assert (place / ".dvc/tmp/dvc.lock.half").read_bytes() == whole[:-200]
+    done = run(place, "dvc", "repro").stdout
+    assert re.findall("^Running stage '(.*)'", done, re.MULTILINE) == ["compare"]
+    assert lock.read_bytes() == whole
+    assert run(place, "make", "unlock").stdout == ""
+
+    run(place, "git", "checkout", "-q", "dvc.lock")
+    committed = lock.read_bytes()
+    (place / resume.COPY).write_bytes(whole[:100])
+    for half in (b"", whole[:30], whole.rstrip()):
+        lock.write_bytes(half)
+        assert run(place, "make", "unlock").stdout.startswith("took the dvc.lock of the last commit: ")
+        assert lock.read_bytes() == committed
+    merge = b"schema: '2.0'\n<<<<<<< HEAD\nstages:\n=======\n>>>>>>> other\n"
+    lock.write_bytes(merge)
+    assert run(place, "make", "unlock").stdout == ""
+    assert lock.read_bytes() == merge
+    lock.write_bytes(b"")
+    shutil.rmtree(place / ".git")
+    done = run(place, "make", "unlock", check=False)
+    assert done.returncode != 0
+    assert done.stderr.startswith("dvc.lock: damaged, and there is no other: ")
+
+
+def test_killed_between_the_end_of_a_stage_and_its_record(clones, tmp_path):
+    """A training that DVC has not recorded is not done again; one that it has is, where somebody asks for it."""
+    place = shutil.copytree(clones.first, tmp_path / "place", symlinks=True)
+    before = outputs(place)
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "WANDB_MODE": "disabled"}
+    force = ["dvc", "repro", "--force", "--single-item", "finetune_lora"]
+    done = subprocess.Popen(
+        force, cwd=place, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    while not done.stdout.readline().startswith("finetune_lora: "):
+        assert done.poll() is None
+    os.killpg(done.pid, signal.SIGKILL)
+    done.communicate()
+    assert list((place / resume.HOME).glob("finetune_lora/*/step-*"))
+    goes_on = "finetune_lora: goes on from what an earlier run left"
+    assert goes_on in run(place, *force).stdout
+    assert outputs(place) == before
+    assert goes_on not in run(place, *force).stdout
+    assert outputs(place) == before
+    run(place, "dvc", "repro", "--force", "--single-item", "post_infer")
+    assert not list((place / resume.HOME).glob("finetune_lora/*"))
 
 
 def test_two_at_once(clones, tmp_path):

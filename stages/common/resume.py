@@ -1,10 +1,11 @@
 """What a killed run left for the next one to go on from: kept outside of DVC's outputs, and only while it is of use."""
 
 import hashlib
+import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from typing import Any
 from stages.common import records
 
 HOME = Path(".cache/resume")
+LOCK = Path("dvc.lock")
+COPY = Path(".cache/dvc.lock")
+ENDED = "ended"  # beside what an ended stage kept: dvc.lock as it stood then
 CODE = Path(__file__).parents[1]
 LIBRARIES = (
     "torch", "transformers", "peft", "trl", "accelerate", "tokenizers", "numpy",
@@ -26,6 +30,9 @@ def place(name: str, used: list[Any], inputs: list[Path]) -> Iterator[Path]:
     It is the one of an earlier run that was killed, where that had the same `used` values, bytes of the `inputs`,
     code, libraries and processor; what another configuration left under this name is removed. One process at a time
     has it; the next one waits.
+
+    DVC records a stage after its end, and would run it again where it is killed before: what DVC runs keeps its folder
+    until the record is there (`settle`).
     """
     from filelock import FileLock, Timeout
 
@@ -40,15 +47,53 @@ def place(name: str, used: list[Any], inputs: list[Path]) -> Iterator[Path]:
     try:
         folder = home / _key(used, inputs)
         for other in list(home.iterdir()):
-            if other != folder:
+            if other != folder or _recorded(folder):
                 remove(other)
         folder.mkdir(exist_ok=True)
+        (folder / ENDED).unlink(missing_ok=True)
         if any(folder.iterdir()):
             print(f"{name}: goes on from what an earlier run left in {folder}", flush=True)
         yield folder
-        remove(folder)
+        if _by_dvc():
+            records.write_text(folder / ENDED, _stamp(LOCK))
+        else:
+            remove(folder)
     finally:
         lock.release()
+
+
+def settle() -> None:
+    """Remove what the stages before kept, where DVC has recorded them; keep a copy of its record, which is whole now.
+
+    DVC writes dvc.lock in place: `make unlock` takes the copy where a kill has left half of it.
+    """
+    from filelock import FileLock, Timeout
+
+    if not _by_dvc():
+        return
+    for mark in list(HOME.glob(f"*/*/{ENDED}")):
+        with suppress(Timeout), FileLock(HOME / f"{mark.parts[-3]}.lock", timeout=0):
+            if _recorded(mark.parent):
+                remove(mark.parent)
+    if LOCK.exists():
+        COPY.parent.mkdir(exist_ok=True)
+        partial = COPY.with_name(f"{COPY.name}.partial")
+        shutil.copy2(LOCK, partial)
+        partial.replace(COPY)
+
+
+def _by_dvc() -> bool:
+    return "DVC_STAGE" in os.environ
+
+
+def _recorded(folder: Path) -> bool:
+    """Whether the stage that kept this folder had ended, and dvc.lock was written since, to the same bytes or not."""
+    mark = folder / ENDED
+    return mark.exists() and mark.read_text(encoding="utf-8") != _stamp(LOCK)
+
+
+def _stamp(path: Path) -> str:
+    return f"{path.stat().st_mtime_ns} {path.stat().st_size}" if path.exists() else "none"
 
 
 def kept(

@@ -11,7 +11,7 @@ from functools import partial
 from types import FrameType
 from typing import NoReturn, TextIO
 
-from stages.common import costs, params
+from stages.common import costs, params, resume
 from stages.common.errors import UserError, explained
 from stages.common.params.schema import Params
 
@@ -47,7 +47,9 @@ def run(name: str, main: Callable[[Params], str]) -> None:
     before = {number: signal.signal(number, partial(_interrupt, name)) for number in heard}
     try:
         _check_memory()
-        summary = main(params.load())
+        given = params.load()
+        resume.settle()
+        summary = main(given)
         cost = costs.write(name, start)
         _tell(f"{name}: {summary} ({cost})")
     except UserError as error:
