@@ -16,7 +16,7 @@ repro: install unlock ## the main job: run every stage that is out of date
 	dvc repro
 
 unlock: ## mend DVC's own files where a kill has left half of one (make repro does it)
-	@$(PYTHON) -m stages.common.unlock
+	@$(if $(wildcard $(VENV)/bin/python),python,$(PYTHON)) -m stages.common.unlock
 
 verify: install ## the same bytes? run a fresh clone of HEAD and compare its lock with the committed one
 	python -m tests.verify

@@ -3,25 +3,30 @@
 usage: python -m tests.soak          (make soak; SOAK_SECONDS, 3600 where it is not set)
 
 In a round every stage runs anew. `dvc repro` and what it started get SIGKILL, SIGTERM or SIGINT at a random moment, one
-to six times, and run again at once; the last time they are left alone. Exits with 1 where bytes differ.
+to six times, and run again at once; the last time they are left alone. Where one ends by itself as a kill has left half
+of a file of DVC's, `make unlock` and a second `dvc repro` follow, and are counted. Exits with 1 where bytes differ.
 """
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, namedtuple
 from pathlib import Path
 
+from stages.common import lockfile
 from tests.clones import BIN, OUTPUTS, commit, outputs, run, working_tree
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 MADE = ("data/raw", "data/prompts", "data/answers", "models/adapter", ".dvc/cache", ".dvc/tmp", ".cache")
 MOST = 6  # kills a round
+HALF = ("Unable to read RWLock-file", "'./dvc.lock' validation failed", lockfile.SAID)  # the last one is ours
+Run = namedtuple("Run", "code killed stage")
 
 
 def reset(clone: Path) -> None:
@@ -31,10 +36,10 @@ def reset(clone: Path) -> None:
     run(clone, "git", "checkout", "-q", "dvc.lock", "metrics")
 
 
-def repro(clone: Path, log: Path, kill_after: float | None, sent: signal.Signals) -> tuple[int, str]:
-    """Run `dvc repro`, killed or not; returns its exit code and the stage that it was in."""
-    run(clone, "make", "--silent", "unlock")  # as `make repro` does: what DVC itself cannot go on from
+def repro(clone: Path, log: Path, kill_after: float | None = None, sent: signal.Signals = signal.SIGKILL) -> Run:
+    """Run `dvc repro`, killed or not."""
     environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "WANDB_MODE": "disabled"}
+    killed = False
     with log.open("w") as file:
         process = subprocess.Popen(
             ["dvc", "repro"], cwd=clone, env=environment, stdout=file, stderr=file, start_new_session=True,
@@ -44,9 +49,17 @@ def repro(clone: Path, log: Path, kill_after: float | None, sent: signal.Signals
             code = process.wait(kill_after)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, sent)
-            code = process.wait()
-    running = [line.split("'")[1] for line in log.read_text().splitlines() if line.startswith("Running stage '")]
-    return code, running[-1] if running else "dvc itself"
+            code, killed = process.wait(), True
+    running = re.findall("^Running stage '(.*)'", log.read_text(), re.MULTILINE)
+    return Run(code, killed, running[-1] if running else "dvc itself")
+
+
+def mended(clone: Path, log: Path) -> str:
+    """Whether the run that ended by itself met half of a file of DVC's, and in what words; that is mended then."""
+    said = [line for line in log.read_text().splitlines() if any(one in line for one in HALF)]
+    if said:
+        run(clone, "make", "unlock")
+    return said[0] if said else ""
 
 
 def soak(seconds: float, clone: Path, log: Path) -> int:
@@ -55,24 +68,29 @@ def soak(seconds: float, clone: Path, log: Path) -> int:
     commit(clone, "tiny")  # the lock stays the committed preset's: every stage is out of date
     begin = time.monotonic()
     reset(clone)
-    code, _ = repro(clone, log, None, signal.SIGKILL)
-    if code:
+    if repro(clone, log).code:
         print(log.read_text())
         return 1
     lasts, whole = time.monotonic() - begin, outputs(clone)
     print(f"soak: a run left alone: {lasts:.0f} s, {len(whole)} files in {', '.join(OUTPUTS)} and dvc.lock", flush=True)
-    chance, kills, rounds, failed, compared = random.Random(), Counter(), 0, 0, 0
+    chance, kills, halves, rounds, failed, compared = random.Random(), Counter(), [], 0, 0, 0
     while time.monotonic() - begin < seconds:
         reset(clone)
         rounds += 1
         for _ in range(chance.randint(1, MOST)):
             sent = chance.choice(SIGNALS)
-            code, where = repro(clone, log, chance.uniform(0.3, lasts / 2), sent)
-            if code == 0:  # done before the kill: the machine is less busy than it was when the first run was timed
+            ran = repro(clone, log, chance.uniform(0.3, lasts / 2), sent)
+            if ran.killed:
+                kills[ran.stage, sent.name] += 1
+            elif ran.code == 0:  # before the kill: the machine is less busy than it was when the first run was timed
                 lasts *= 0.8
                 break
-            kills[where, sent.name] += 1
-        code, _ = repro(clone, log, None, signal.SIGKILL)
+            elif said := mended(clone, log):
+                halves.append(said)
+        code = repro(clone, log).code
+        if code and (said := mended(clone, log)):
+            halves.append(said)
+            code = repro(clone, log).code
         now = outputs(clone)
         differ = sorted(name for name in whole.keys() | now.keys() if whole.get(name) != now.get(name))
         left = [path for path in (clone / ".cache/resume").rglob("*") if path.is_file() and path.suffix != ".lock"]
@@ -84,6 +102,8 @@ def soak(seconds: float, clone: Path, log: Path) -> int:
     print(f"\n{'killed in':16}" + "".join(f"{sent.name:>9}" for sent in SIGNALS))
     for where in sorted({where for where, _ in kills}):
         print(f"{where:16}" + "".join(f"{kills[where, sent.name]:9}" for sent in SIGNALS))
+    for said, count in Counter(halves).items():
+        print(f"\n{count} times, mended by make unlock: {said}")
     print(f"\nkills {sum(kills.values())}, rounds {rounds}, rounds of the same bytes {rounds - failed}, ", end="")
     print(f"files compared {compared}, {(time.monotonic() - begin) / 60:.0f} min")
     return failed

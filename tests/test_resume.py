@@ -1,6 +1,7 @@
 """A stage that is killed at any moment goes on when it is run again, and ends in the bytes of one left alone."""
 
 import contextlib
+import errno
 import os
 import random
 import signal
@@ -18,7 +19,7 @@ from tqdm import tqdm
 from transformers import TrainerCallback
 
 from stages import baseline_infer, finetune_lora, post_infer
-from stages.common import adapter, checkpoints, inference, likelihood, model, records, resume, stage
+from stages.common import adapter, checkpoints, inference, likelihood, lockfile, model, records, resume, stage
 from stages.common.engines import continuous
 from stages.common.prompts import Formatter
 from tests.conftest import save_adapter
@@ -234,34 +235,52 @@ def test_a_tenth_of_the_training_is_repeated_at_most(workspace, tiny, monkeypatc
 
 def test_a_stage_that_dvc_has_not_recorded_is_not_run_anew(workspace, tiny, monkeypatch):
     monkeypatch.setenv("DVC_STAGE", "finetune_lora")
-    records.write_text(resume.LOCK, "a lock\n")
+    records.write_text(lockfile.LOCK, "stages: {}\n")
     params = changed(tiny, per_device_train_batch_size=1, num_train_epochs=4)
     assert train(params, monkeypatch).total == 40
     whole = outputs()
     resume.settle()  # as the next stage does, were it not killed before DVC has recorded this one
     assert 0 < train(params, monkeypatch).total <= 4
     assert outputs() == whole
-    assert resume.COPY.read_bytes() == resume.LOCK.read_bytes()
+    assert lockfile.COPY.read_bytes() == lockfile.LOCK.read_bytes()
 
-    records.write_text(resume.LOCK, "a lock\n")  # recorded, with the same result
+    records.write_text(lockfile.LOCK, "stages: {}\n")  # recorded, with the same result
     assert train(params, monkeypatch).total == 40
     assert outputs() == whole
-    records.write_text(resume.LOCK, "another\n")
+    records.write_text(lockfile.LOCK, "stages: {}  # another\n")
     resume.settle()
     assert left() == []
-    assert resume.COPY.read_text() == "another\n"
+    assert lockfile.COPY.read_text() == "stages: {}  # another\n"
 
 
 def test_what_a_stage_at_work_keeps_is_left_to_it(workspace, monkeypatch):
     monkeypatch.setenv("DVC_STAGE", "one")
     with resume.place("one", [], []) as place:
         (place / "first").write_text("half")
-    records.write_text(resume.LOCK, "a lock\n")
+    records.write_text(lockfile.LOCK, "stages: {}\n")
     with FileLock(resume.HOME / "one.lock"):
         resume.settle()
         assert (place / "first").exists()
+    half = place.with_name("gone")  # as a kill leaves it that came when it was being removed
+    half.mkdir()
     resume.settle()
     assert not place.exists()
+    assert not half.exists()
+
+
+def test_without_room_for_a_mark_a_stage_ends_as_if_alone(workspace, monkeypatch):
+    monkeypatch.setenv("DVC_STAGE", "one")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(resume.records, "write_text", full)
+    monkeypatch.setattr(lockfile.shutil, "copy2", full)
+    lockfile.LOCK.write_text("stages: {}\n")
+    resume.settle()
+    with resume.place("one", [], []) as place:
+        (place / "first").write_text("half")
+    assert left() == []
 
 
 def test_a_checkpoint_is_the_only_one_and_no_pickle(workspace, tiny, monkeypatch):
@@ -312,6 +331,43 @@ def test_finished_losses_are_not_computed_again(workspace, tiny, monkeypatch):
         baseline_infer.main(tiny)
     baseline_infer.main(tiny)
     assert asked == [4, 4, 4, 2]
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"ids": [7], "index": 0}\n', b"\0" * 50, b"\xff"])
+def test_damaged_answers_are_made_again(workspace, tiny, monkeypatch, capsys, damage):
+    baseline_infer.main(tiny)
+    expected = outputs()
+    monkeypatch.setattr(likelihood, "reference_losses", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        baseline_infer.main(tiny)
+    monkeypatch.undo()
+    monkeypatch.chdir(workspace)
+    parts = sorted(Path(".cache/resume/baseline").glob("*/answers-*"))
+    assert len(parts) == 3
+    parts[1].write_bytes(damage)
+    baseline_infer.main(tiny)
+    assert f"{parts[1]}: damaged: made again\n" in capsys.readouterr().out
+    assert outputs() == expected
+    assert left() == []
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("name", ["rest.json", "tensors.safetensors", "trainer_state.json"])
+def test_a_damaged_checkpoint_is_not_gone_on_from(workspace, tiny, monkeypatch, capsys, name):
+    finetune_lora.main(tiny)
+    whole = outputs()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finetune_lora.tracking, "callbacks", lambda mode: [Interrupt(5)])
+        with pytest.raises(KeyboardInterrupt):
+            finetune_lora.main(tiny)
+    (path,) = Path(".cache/resume/finetune_lora").glob(f"*/step-*/{name}")
+    path.write_bytes(path.read_bytes()[:500])
+    finetune_lora.main(tiny)
+    assert f"{path.parent}: damaged: made again\n" in capsys.readouterr().out
+    assert outputs() == whole
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -371,7 +427,7 @@ def test_another_learning_rate_takes_up_nothing(workspace, tiny, monkeypatch):
     interrupt = Interrupt(3)
     with pytest.raises(KeyboardInterrupt):
         finetune_lora.main(tiny)
-    assert any(path.name == "step-00000002" or path.name == "step-00000003" for path in left())
+    assert any(path.name.startswith(("step-00000002", "step-00000003")) for path in left())
     interrupt.total = 0
     finetune_lora.main(other)
     assert interrupt.total == interrupt.last

@@ -4,7 +4,6 @@ The trainer's own are pickles, and lack what the log sums up between two of its 
 """
 
 import json
-import os
 import random
 import shutil
 from collections.abc import Iterator
@@ -74,7 +73,11 @@ class CheckpointedTrainer(SFTTrainer):
 
     def last_checkpoint(self) -> str | None:
         """The folder of the checkpoint to go on from, for `train`; None to begin."""
-        return max(map(str, self._place.glob("step-*")), default=None) if self._place is not None else None
+        for folder in sorted(self._place.glob("step-*"), reverse=True) if self._place is not None else ():
+            if resume.sound(folder):
+                return str(folder)
+            resume.remove(folder)
+        return None
 
     def _trainable(self) -> dict[str, torch.Tensor]:
         return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
@@ -111,10 +114,10 @@ class CheckpointedTrainer(SFTTrainer):
         records.write_text(partial / REST, json.dumps(rest))
         self.state.save_to_json(str(partial / TRAINER_STATE_NAME))
         for path in (partial / TENSORS, partial / TRAINER_STATE_NAME, partial):
-            sync(path)
+            records.sync(path)
         before = list(self._place.glob("step-*"))
-        partial.rename(self._place / f"step-{self.state.global_step:08}")
-        sync(self._place)
+        partial.rename(self._place / f"step-{self.state.global_step:08}-{resume.digest(partial)}")
+        records.sync(self._place)
         for folder in before:
             resume.remove(folder)
         self._checkpoints.saved = self.state.global_step
@@ -189,12 +192,3 @@ def set_rng(state: dict[str, Any]) -> None:
     torch.set_rng_state(torch.tensor(state["torch"], dtype=torch.uint8))
     if state["cuda"]:
         torch.cuda.set_rng_state_all([torch.tensor(one, dtype=torch.uint8) for one in state["cuda"]])
-
-
-def sync(path: Path) -> None:
-    """Have a file, or the names in a folder, on the disk before going on."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -67,7 +67,8 @@ def _generated(
         for chunk in resume.kept(place, "answers", progress, chunks):
             for row in chunk:
                 answers[row["index"]] = row["ids"]
-    costs.work(written, time.perf_counter() - start)
+    if written:
+        costs.work(written, time.perf_counter() - start)
     return answers
 
 

@@ -37,6 +37,15 @@ def replacing(path: Path) -> Iterator[IO[str]]:
             partial.unlink()
 
 
+def sync(path: Path) -> None:
+    """Have a file, or the names in a folder, on the disk before going on."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def line(row: Row) -> str:
     """One row as its line in a file."""
     return json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n"

@@ -10,11 +10,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from stages.common import records
+from stages.common import lockfile, records
+from stages.common.errors import UserError
 
 HOME = Path(".cache/resume")
-LOCK = Path("dvc.lock")
-COPY = Path(".cache/dvc.lock")
 ENDED = "ended"  # beside what an ended stage kept: dvc.lock as it stood then
 CODE = Path(__file__).parents[1]
 LIBRARIES = (
@@ -54,32 +53,28 @@ def place(name: str, used: list[Any], inputs: list[Path]) -> Iterator[Path]:
         if any(folder.iterdir()):
             print(f"{name}: goes on from what an earlier run left in {folder}", flush=True)
         yield folder
-        if _by_dvc():
-            records.write_text(folder / ENDED, _stamp(LOCK))
-        else:
-            remove(folder)
+        _end(folder)
     finally:
         lock.release()
 
 
 def settle() -> None:
-    """Remove what the stages before kept, where DVC has recorded them; keep a copy of its record, which is whole now.
+    """As a stage begins: remove what the ones before kept, where DVC has recorded them, and keep a copy of its record.
 
-    DVC writes dvc.lock in place: `make unlock` takes the copy where a kill has left half of it.
+    Raises UserError where a kill has left half of that: DVC has read it, and would run the rest anew.
     """
     from filelock import FileLock, Timeout
 
     if not _by_dvc():
         return
-    for mark in list(HOME.glob(f"*/*/{ENDED}")):
-        with suppress(Timeout), FileLock(HOME / f"{mark.parts[-3]}.lock", timeout=0):
-            if _recorded(mark.parent):
-                remove(mark.parent)
-    if LOCK.exists():
-        COPY.parent.mkdir(exist_ok=True)
-        partial = COPY.with_name(f"{COPY.name}.partial")
-        shutil.copy2(LOCK, partial)
-        partial.replace(COPY)
+    if lockfile.halved(lockfile.LOCK, lockfile.cut):
+        raise UserError(f"{lockfile.take()}: run `dvc repro` again")
+    for left in [*HOME.glob(f"*/*/{ENDED}"), *HOME.glob("*/gone")]:
+        folder = left.parent if left.name == ENDED else left
+        with suppress(Timeout), FileLock(HOME / f"{folder.parent.name}.lock", timeout=0):
+            if folder.name == "gone" or _recorded(folder):
+                remove(folder)
+    lockfile.keep()
 
 
 def _by_dvc() -> bool:
@@ -89,11 +84,23 @@ def _by_dvc() -> bool:
 def _recorded(folder: Path) -> bool:
     """Whether the stage that kept this folder had ended, and dvc.lock was written since, to the same bytes or not."""
     mark = folder / ENDED
-    return mark.exists() and mark.read_text(encoding="utf-8") != _stamp(LOCK)
+    return mark.exists() and mark.read_bytes() != _stamp().encode()
 
 
-def _stamp(path: Path) -> str:
-    return f"{path.stat().st_mtime_ns} {path.stat().st_size}" if path.exists() else "none"
+def _stamp() -> str:
+    if not lockfile.LOCK.exists():
+        return "none"
+    found = lockfile.LOCK.stat()
+    return f"{found.st_mtime_ns} {found.st_size}"
+
+
+def _end(folder: Path) -> None:
+    """Have a folder wait for DVC's record, or remove it."""
+    if _by_dvc():
+        with suppress(OSError):  # no room: all is done but for the record
+            records.write_text(folder / ENDED, _stamp())
+            return
+    remove(folder)
 
 
 def kept(
@@ -101,18 +108,34 @@ def kept(
 ) -> Iterator[list[records.Row]]:
     """Yield the parts of a result: those in `folder`, then those that `go_on` makes when told how many to skip.
 
-    Each new part is in `folder` before it is yielded. Raises UserError where one there is damaged. `progress` is a tqdm
-    bar, which `go_on` moves for its own rows.
+    Each new part is in `folder` before it is yielded, with its digest in its name; what has another is made again.
+    `progress` is a tqdm bar, which `go_on` moves for its own rows.
     """
     done = 0
-    while (path := folder / f"{name}-{done:06}.jsonl").exists():
+    while (path := next(folder.glob(f"{name}-{done:06}-*.jsonl"), None)) and sound(path):
         rows = list(records.read(path))
         progress.update(len(rows))
         yield rows
         done += 1
     for number, rows in enumerate(go_on(done), done):
-        records.write(folder / f"{name}-{number:06}.jsonl", rows)
+        text = "".join(map(records.line, rows))
+        records.write_text(folder / f"{name}-{number:06}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.jsonl", text)
         yield rows
+
+
+def digest(path: Path) -> str:
+    """The digest of a file, or of all files of a folder by their names, for a name that `sound` compares."""
+    if path.is_dir():
+        return records.fingerprint({one.name: _digest(one) for one in path.iterdir()})
+    return _digest(path)[:16]
+
+
+def sound(path: Path) -> bool:
+    """Whether a file or folder has the digest that its name ends in; where it has not, a line says so."""
+    good = path.stem.endswith(f"-{digest(path)}")
+    if not good:
+        print(f"{path}: damaged: made again", flush=True)
+    return good
 
 
 def remove(path: Path) -> None:
@@ -129,7 +152,8 @@ def _key(used: list[Any], inputs: list[Path]) -> str:
     """The name of all that a result depends on."""
     import torch
 
-    processor = torch.cuda.get_device_name() if torch.cuda.is_available() else torch.backends.cpu.get_cpu_capability()
+    cards = [torch.cuda.get_device_name(card) for card in range(torch.cuda.device_count())]
+    processor = cards or torch.backends.cpu.get_cpu_capability()
     code = {path.relative_to(CODE).as_posix(): _digest(path) for path in sorted(CODE.rglob("*.py"))}
     data = {}
     for path in inputs:
