@@ -11,7 +11,8 @@ unexport PYTHONPATH PYTHONHOME
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-repro: install unlock ## the main job: run every stage that is out of date
+repro: install ## the main job: run every stage that is out of date
+	@$(MAKE) --no-print-directory unlock
 	@if command -v nvidia-smi >/dev/null && python -m stages.common.params needs-gpu; then $(MAKE) --no-print-directory install-gpu; fi
 	dvc repro
 

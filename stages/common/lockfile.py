@@ -4,6 +4,7 @@ DVC takes most halves for a whole and runs anew what is missing. So a copy is ke
 more than its beginning is found out.
 """
 
+import math
 import shutil
 import subprocess
 import time
@@ -11,9 +12,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 LOCK = Path("dvc.lock")
 COPY = Path(".cache/dvc.lock")
@@ -44,67 +42,74 @@ def halved(path: Path, cut: Callable[[bytes], bool]) -> bool:
 
 
 def cut(content: bytes) -> bool:
-    """Whether a lock cannot be read, or is no more than the beginning of the copy, or of the last stage's record.
+    """Whether a lock cannot be read, or is what a kill leaves of one that DVC was writing over the copy.
 
-    A merge that is not resolved is not cut, and what is committed.
+    DVC changes or adds a stage at a time, and writes all of them in the order that they had. What a merge has left and
+    what is committed is not cut, nor what differs from the copy in more than one stage before the last.
     """
     if b"\n<<<<<<< " in content:
         return False
-    found = _recorded(content)
-    if found is None:
-        return True
-    # DVC writes the stages in the order that they had, and adds to the end; a stage's outputs come last.
-    copy = _recorded(_content(COPY)) or {}
-    begins = not copy or list(found)[: len(copy)] == list(copy)[: len(found)]
-    last = next(reversed(found), None)
-    least = {**_declared(), **copy}.get(last, 0)
-    shorter = len(found) < len(copy) or found.get(last, 0) < least
-    return begins and shorter and _git("diff", "--quiet", "HEAD", "--", str(LOCK)).returncode != 0
+    found, copy, pipeline = _stages(content), _stages(_content(COPY)), _stages(_content(PIPELINE)) or {}
+    if found is None or copy is None:
+        return found is None
+    found, copy = ({name: one for name, one in stages.items() if name in pipeline} for stages in (found, copy))
+    names, last = list(found), next(reversed(found), None)
+    begins = names[: len(copy)] == list(copy)[: len(names)]
+    changed = sum(found[name] != copy.get(name) for name in names[:-1])
+    least = min((_hashed(copy[last]) if last in copy else math.inf), _declared(pipeline[last])) if last else 0
+    shorter = len(found) < len(copy) or _hashed(found.get(last, {})) < least
+    return begins and changed <= 1 and shorter and _git("show", f"HEAD:./{LOCK}").stdout != content
 
 
 def take() -> str:
-    """Put the copy in the place of the lock, or the committed one; the half is kept. Returns what was done, in words.
+    """Put the copy in the place of the lock, or the committed one, or none; the half is kept.
 
-    Raises OSError where there is neither, or no room.
+    Returns what was done, in words. Raises OSError where it cannot be written.
     """
     HALF.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(LOCK, HALF)
-    if _recorded(_content(COPY)) is not None:
+    if _stages(_content(COPY)) is not None:
         partial = COPY.with_name("dvc.lock.partial")
         shutil.copy2(COPY, partial)  # with its time: nothing has been recorded since
         partial.replace(LOCK.resolve())
         return f"{SAID}: it is as it was when the last stage began"
-    done = _git("checkout", "-q", "HEAD", "--", str(LOCK))
-    if done.returncode or _recorded(_content(LOCK)) is None:
-        raise OSError(f"{LOCK}: damaged, and no commit has it whole: {done.stderr.strip() or 'remove it'}")
-    return f"{SAID}: it is that of the last commit"
+    committed = _git("show", f"HEAD:./{LOCK}").stdout
+    if _stages(committed) is not None and _git("checkout", "-q", "HEAD", "--", str(LOCK)).returncode == 0:
+        return f"{SAID}: it is that of the last commit"
+    LOCK.unlink()
+    return f"{SAID}: it is removed, and no commit has one"
 
 
-def _recorded(content: bytes) -> dict[str, int] | None:
-    """The stages in a lock, in its order, with how many of their outputs have a hash; None where it cannot be read."""
-    return _stages(content, lambda stage: sum(bool(out.get("md5")) for out in stage.get("outs") or []))
+def _hashed(stage: dict[str, Any]) -> int:
+    """How many outputs of a stage in the lock are whole: a folder's record ends in the number of its files."""
+    outs = [out for out in stage.get("outs") or [] if isinstance(out, dict)]
+    ends = ("nfiles" if str(out.get("md5")).endswith(".dir") else "size" for out in outs)
+    return sum(out.get(end) is not None for out, end in zip(outs, ends, strict=True))
 
 
-def _declared() -> dict[str, int]:
-    """The stages in dvc.yaml, with how many outputs they have."""
-    kinds = ("outs", "metrics", "plots")
-    return _stages(_content(PIPELINE), lambda stage: sum(len(stage.get(kind) or []) for kind in kinds)) or {}
+def _declared(stage: dict[str, Any]) -> int:
+    """How many outputs a stage in dvc.yaml has."""
+    return sum(len(stage.get(kind) or []) for kind in ("outs", "metrics", "plots"))
 
 
-def _stages(content: bytes, outputs: Callable[[dict[str, Any]], int]) -> dict[str, int] | None:
+def _stages(content: bytes) -> dict[str, dict[str, Any]] | None:
+    """The stages of a dvc.lock or dvc.yaml, in its order; None where it cannot be read."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
     try:
         stages = YAML(typ="safe", pure=True).load(content)["stages"]
-        return {name: outputs(stage or {}) for name, stage in stages.items()}
+        return {name: dict(stage or {}) for name, stage in stages.items()}
     except (YAMLError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
 def _content(path: Path) -> bytes:
-    return path.read_bytes() if path.exists() else b""
+    return path.read_bytes() if path.is_file() else b""
 
 
-def _git(*command: str) -> subprocess.CompletedProcess[str]:
+def _git(*command: str) -> subprocess.CompletedProcess[bytes]:
     try:
-        return subprocess.run(["git", *command], capture_output=True, text=True, check=False)
-    except FileNotFoundError as error:
-        return subprocess.CompletedProcess(command, 127, "", str(error))
+        return subprocess.run(["git", *command], capture_output=True, check=False)
+    except FileNotFoundError:
+        return subprocess.CompletedProcess(command, 127, b"", b"")

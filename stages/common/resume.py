@@ -126,7 +126,7 @@ def kept(
 def digest(path: Path) -> str:
     """The digest of a file, or of all files of a folder by their names, for a name that `sound` compares."""
     if path.is_dir():
-        return records.fingerprint({one.name: _digest(one) for one in path.iterdir()})
+        return records.fingerprint({one.name: _digest(one) for one in path.iterdir() if one.is_file()})
     return _digest(path)[:16]
 
 

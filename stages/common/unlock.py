@@ -22,8 +22,8 @@ def main() -> int:
             print(f"removed {RWLOCK}, which a kill had left unreadable")
         if lockfile.halved(lockfile.LOCK, lockfile.cut):
             print(lockfile.take())
-    except OSError as error:
-        print(f"unlock: {error}", file=sys.stderr)
+    except (OSError, ImportError) as error:
+        print(f"unlock: {error}{': make install' * isinstance(error, ImportError)}", file=sys.stderr)
         return 1
     return 0
 
