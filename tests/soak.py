@@ -58,7 +58,7 @@ def mended(clone: Path, log: Path) -> str:
     """Whether the run that ended by itself met half of a file of DVC's, and in what words; that is mended then."""
     said = [line for line in log.read_text().splitlines() if any(one in line for one in HALF)]
     if said:
-        run(clone, "make", "unlock")
+        print(f"soak: {said[0]}: {run(clone, 'make', 'unlock').stdout}", flush=True)
     return said[0] if said else ""
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from stages.common import lockfile
+from stages.common import lockfile, unlock
 from tests.conftest import ROOT
 from tests.verify import recorded
 
@@ -68,7 +68,7 @@ def commit_all():
 
 
 def test_what_is_committed_or_being_merged_is_not_half(copied):
-    older = copied[: copied.index(b"  post_infer:")]
+    older = copied[: copied.index(b"  post_infer:") - 1]
     lockfile.LOCK.unlink()
     commit_all()
     lockfile.LOCK.write_bytes(older)
@@ -95,14 +95,25 @@ def test_another_pipeline_is_not_half_a_lock(copied):
     first = copied.index(b"    - path:", copied.index(b"    outs:", copied.index(b"  compare:")))
     second = copied.index(b"    - path:", first + 1)
     assert not lockfile.cut(copied[:first] + copied[second:])
+    without = copied[: copied.index(b"  compare:")]
+    assert not lockfile.cut(without)  # removed and added again
     del stages["stages"]["compare"]
     pipeline.dump(stages, lockfile.PIPELINE)
-    assert not lockfile.cut(copied[: copied.index(b"  compare:")])
+    assert not lockfile.cut(without)
+    assert not lockfile.cut(without.rstrip())
+    stages["stages"]["post_infer"]["outs"] = 5  # for DVC to explain
+    pipeline.dump(stages, lockfile.PIPELINE)
+    assert not lockfile.cut(without)
 
 
-def test_without_a_copy_what_can_be_read_is_left_to_dvc(whole):
+def test_without_a_copy_what_dvc_takes_is_left_to_it(whole):
     assert not lockfile.cut(whole[: whole.index(b"  compare:")])
+    assert not unlock.refused(whole[: whole.index(b"  compare:")])
     assert lockfile.cut(whole[:30])
+    half = whole[: whole.index(b" md5", 900)]
+    assert not lockfile.cut(half)
+    assert unlock.refused(half)
+    assert not unlock.refused(whole)
 
 
 def test_a_lock_that_is_being_written_is_left_alone(copied, monkeypatch):

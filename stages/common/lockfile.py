@@ -45,9 +45,10 @@ def cut(content: bytes) -> bool:
     """Whether a lock cannot be read, or is what a kill leaves of one that DVC was writing over the copy.
 
     DVC changes or adds a stage at a time, and writes all of them in the order that they had. What a merge has left and
-    what is committed is not cut, nor what differs from the copy in more than one stage before the last.
+    what is committed is not cut, nor what differs from the copy in more than one stage before the last, nor what ends
+    well between two stages (five places of thousands): a stage may have been removed.
     """
-    if b"\n<<<<<<< " in content:
+    if merging(content):
         return False
     found, copy, pipeline = _stages(content), _stages(_content(COPY)), _stages(_content(PIPELINE)) or {}
     if found is None or copy is None:
@@ -57,8 +58,14 @@ def cut(content: bytes) -> bool:
     begins = names[: len(copy)] == list(copy)[: len(names)]
     changed = sum(found[name] != copy.get(name) for name in names[:-1])
     least = min((_hashed(copy[last]) if last in copy else math.inf), _declared(pipeline[last])) if last else 0
-    shorter = len(found) < len(copy) or _hashed(found.get(last, {})) < least
-    return begins and changed <= 1 and shorter and _git("show", f"HEAD:./{LOCK}").stdout != content
+    ends = len(found) >= len(copy) or content.endswith(b"\n")
+    lacks = not ends or _hashed(found.get(last, {})) < least
+    return begins and changed <= 1 and lacks and _git("show", f"HEAD:./{LOCK}").stdout != content
+
+
+def merging(content: bytes) -> bool:
+    """Whether Git has left a merge to be resolved here."""
+    return b"\n<<<<<<< " in content
 
 
 def take() -> str:
@@ -89,7 +96,7 @@ def _hashed(stage: dict[str, Any]) -> int:
 
 def _declared(stage: dict[str, Any]) -> int:
     """How many outputs a stage in dvc.yaml has."""
-    return sum(len(stage.get(kind) or []) for kind in ("outs", "metrics", "plots"))
+    return sum(len(outs) for kind in ("outs", "metrics", "plots") if isinstance(outs := stage.get(kind), list))
 
 
 def _stages(content: bytes) -> dict[str, dict[str, Any]] | None:

@@ -20,7 +20,7 @@ def main() -> int:
         if lockfile.halved(RWLOCK, unreadable):
             RWLOCK.unlink(missing_ok=True)
             print(f"removed {RWLOCK}, which a kill had left unreadable")
-        if lockfile.halved(lockfile.LOCK, lockfile.cut):
+        if lockfile.halved(lockfile.LOCK, refused):
             print(lockfile.take())
     except (OSError, ImportError) as error:
         print(f"unlock: {error}{': make install' * isinstance(error, ImportError)}", file=sys.stderr)
@@ -33,6 +33,23 @@ def unreadable(content: bytes) -> bool:
     try:
         json.loads(content)
     except ValueError:
+        return True
+    return False
+
+
+def refused(content: bytes) -> bool:
+    """Whether a lock is cut off, or one that DVC does not take; a merge is for people to resolve."""
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+    from ruamel.yaml import YAML
+    from voluptuous import Invalid
+
+    if lockfile.merging(content):
+        return False
+    if lockfile.cut(content):
+        return True
+    try:
+        COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe", pure=True).load(content))
+    except Invalid:
         return True
     return False
 
