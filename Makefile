@@ -15,6 +15,7 @@ repro: install ## the main job: run every stage that is out of date
 	@$(MAKE) --no-print-directory unlock
 	@if command -v nvidia-smi >/dev/null && python -m stages.common.params needs-gpu; then $(MAKE) --no-print-directory install-gpu; fi
 	dvc repro
+	@$(MAKE) --no-print-directory unlock
 
 unlock: ## mend DVC's own files where a kill has left half of one (make repro does it)
 	@$(if $(wildcard $(VENV)/bin/python),python,$(PYTHON)) -m stages.common.unlock

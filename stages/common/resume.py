@@ -63,18 +63,22 @@ def settle() -> None:
 
     Raises UserError where a kill has left half of that: DVC has read it, and would run the rest anew.
     """
+    if _by_dvc():
+        if lockfile.halved(lockfile.LOCK, lockfile.cut):
+            raise UserError(f"{lockfile.take()}: run `dvc repro` again")
+        tidy()
+        lockfile.keep()
+
+
+def tidy() -> None:
+    """Remove what ended stages kept, where DVC has recorded them since; what one at work has is left to it."""
     from filelock import FileLock, Timeout
 
-    if not _by_dvc():
-        return
-    if lockfile.halved(lockfile.LOCK, lockfile.cut):
-        raise UserError(f"{lockfile.take()}: run `dvc repro` again")
     for left in [*HOME.glob(f"*/*/{ENDED}"), *HOME.glob("*/gone")]:
         folder = left.parent if left.name == ENDED else left
         with suppress(Timeout), FileLock(HOME / f"{folder.parent.name}.lock", timeout=0):
             if folder.name == "gone" or _recorded(folder):
                 remove(folder)
-    lockfile.keep()
 
 
 def _by_dvc() -> bool:

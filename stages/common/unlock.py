@@ -2,14 +2,15 @@
 
 usage: python -m stages.common.unlock          (make unlock; make repro does it by itself)
 
-What can be read is left alone, and what is being written: somebody may be at work.
+What can be read is left alone, and what is being written: somebody may be at work. What the last stage kept goes, as
+does that of the others when the next one begins (resume.py).
 """
 
 import json
 import sys
 from pathlib import Path
 
-from stages.common import lockfile
+from stages.common import lockfile, resume
 
 RWLOCK = Path(".dvc/tmp/rwlock")
 
@@ -22,6 +23,7 @@ def main() -> int:
             print(f"removed {RWLOCK}, which a kill had left unreadable")
         if lockfile.halved(lockfile.LOCK, refused):
             print(lockfile.take())
+        resume.tidy()
     except (OSError, ImportError) as error:
         print(f"unlock: {error}{': make install' * isinstance(error, ImportError)}", file=sys.stderr)
         return 1
