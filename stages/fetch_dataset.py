@@ -3,6 +3,7 @@
 usage: python -m stages.fetch_dataset
 """
 
+import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -51,12 +52,12 @@ def main(params: Params) -> str:
     from stages.common.leaks import Leaks  # late: numpy, which params are checked before
 
     # Twice through the training rows: whether one leaks is known only when every evaluation row is.
-    with tempfile.TemporaryDirectory() as folder:
-        unchecked = Path(folder) / TRAIN.name
-        count = records.write(unchecked, candidates())
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as unchecked:  # gone with the process, however that ends
+        count = records.write_lines(unchecked, candidates())
+        unchecked.seek(0)
         asked = heldout + asked
         leaked: Counter[tuple[str, str]] = Counter()
-        train_count = records.write(TRAIN, without_leaks(records.read(unchecked), count, Leaks(asked), leaked))
+        train_count = records.write(TRAIN, without_leaks(map(json.loads, unchecked), count, Leaks(asked), leaked))
     records.write(EVAL, asked)
     dropped = {"dataset": dict(cleaner.dropped), **dropped}
     leaks: dict[str, dict[str, int]] = {name: {} for name in sorted({row["set"] for row in asked})}

@@ -5,6 +5,7 @@ import copy
 import os
 import pickle
 import shutil
+import signal
 import sys
 from pathlib import Path
 from secrets import token_hex
@@ -17,6 +18,15 @@ from tests.clones import commit, run, working_tree
 
 os.environ.update(HF_HUB_OFFLINE="1", WANDB_MODE="disabled", TOKENIZERS_PARALLELISM="false")
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _signals():
+    """A stage that runs in the tests' own process says what signals do to it."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

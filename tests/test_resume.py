@@ -57,14 +57,18 @@ def left():
 
 
 def start(name, params, prepare=lambda: None):
-    """Run a stage in a process of its own; returns its id."""
+    """Run a stage in a process of its own; returns its id when it has begun, and signals find the stage's handlers."""
+    waiting, begun = os.pipe()
     if process := os.fork():
+        os.close(begun)
+        os.read(waiting, 1)
+        os.close(waiting)
         return process
     code = 70
     try:
         sys.stdout = sys.stderr = open("log", "a", buffering=1)  # noqa: SIM115 - until the process ends
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        stage.params = SimpleNamespace(load=lambda: params)
+        stage.params = SimpleNamespace(load=lambda: os.write(begun, b".") and params)
         prepare()
         stage.run(name, STAGES[name].main)
         code = 0
@@ -134,7 +138,7 @@ def test_a_signal_at_any_time_changes_no_byte(workspace, tiny, name, sent, code)
     chance, codes = random.Random(f"{name} {sent}"), []
     for _ in range(20):  # on a busy machine the first run is no measure of the next: it is corrected on the way
         process = start(name, tiny)
-        time.sleep(max(0.05, chance.random() * lasts))  # before that, Python's own handlers are there
+        time.sleep(chance.random() * lasts)
         os.kill(process, sent)
         codes.append(ended(process))
         assert codes[-1] in (0, code), Path("log").read_text()
@@ -435,7 +439,11 @@ def test_another_learning_rate_takes_up_nothing(workspace, tiny, monkeypatch):
 
 
 def test_a_second_process_waits_for_the_first(workspace, tiny):
-    first = start("baseline_infer", tiny, lambda: time.sleep(0.3))
+    def slowly():
+        losses = likelihood.reference_losses
+        likelihood.reference_losses = lambda *given: time.sleep(1) or losses(*given)
+
+    first = start("baseline_infer", tiny, slowly)
     processes = [first, *(start("baseline_infer", tiny) for _ in range(2))]
     assert [ended(process) for process in processes] == [0, 0, 0]
     assert "baseline: another process is at work here: waiting for its end" in Path("log").read_text()

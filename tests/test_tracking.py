@@ -1,6 +1,8 @@
 """Tracking follows WANDB_MODE, else whether there is a key, which it never reads out; it asks for no account."""
 
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +12,7 @@ import pytest
 
 from stages.common import tracking
 from stages.common.errors import UserError
+from tests.conftest import ROOT
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 
@@ -198,3 +201,16 @@ def test_the_client_is_told_to_wait_for_no_network_for_ever():
     tracking.mode()
     assert os.environ["WANDB_INIT_TIMEOUT"] == "7"
     assert float(os.environ["WANDB_FINISH_TIMEOUT"]) > 0
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_writes_what_the_client_holds_back(tmp_path, sent):
+    code = f"import os, signal, sys; sys.path.insert(0, {str(ROOT)!r})\nfrom stages.common import stage, tracking\n"
+    code += "def main(params):\n    tracking.start(tracking.mode())\n    import wandb\n"
+    code += f"    wandb.log({{'a_curve': 1}})\n    os.kill(os.getpid(), {sent:d})\n"
+    code += "stage.params.load = dict\nstage.run('some_stage', main)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (128 + sent, "")
+    assert done.stderr == "some_stage: interrupted: `dvc repro` goes on from here\n"
+    (run,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
+    assert b"a_curve" in run.read_bytes()

@@ -53,11 +53,16 @@ def line(row: Row) -> str:
 
 def write(path: Path, rows: Iterable[Row]) -> int:
     """Write rows to a JSONL file; returns how many."""
-    count = 0
     with replacing(path) as file:
-        for row in rows:
-            file.write(line(row))
-            count += 1
+        return write_lines(file, rows)
+
+
+def write_lines(file: IO[str], rows: Iterable[Row]) -> int:
+    """Write rows to an open file; returns how many."""
+    count = 0
+    for row in rows:
+        file.write(line(row))
+        count += 1
     return count
 
 

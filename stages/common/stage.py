@@ -16,18 +16,16 @@ from stages.common.errors import UserError, explained
 from stages.common.params.schema import Params
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}  # as a shell shows them
-INTERRUPTED = "interrupted: `dvc repro` goes on from here"
+PATIENCE = 60  # seconds that a client of a service has to close at an interruption
 LEAST = 1_000_000_000  # bytes of address space
 
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, which libraries are to take as they take Ctrl-C."""
+closing: list[Callable[[int], object]] = []  # to be called with the exit code where a signal ends the stage
 
 
 def run(name: str, main: Callable[[Params], str]) -> None:
     """Run `main` on the checked params and exit: 0 with a summary line, or 1 with a line for each problem.
 
-    Ended by SIGTERM or Ctrl-C, it says so in a line and exits as a shell would show it, 143 or 130. A problem is a
+    SIGTERM and Ctrl-C end the process at any place (`_interrupt`), as a shell shows it: 143 or 130. A problem is a
     UserError, a file that cannot be read or written, or too little memory; any other error is a mistake of the code
     and keeps its traceback.
 
@@ -43,8 +41,9 @@ def run(name: str, main: Callable[[Params], str]) -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")
     start = time.perf_counter()
-    heard = [number for number in CODES if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, partial(_interrupt, name)) for number in heard}
+    for number in CODES:  # until the process is gone: Python takes a while to end, and has tracebacks for a signal then
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, partial(_interrupt, name))
     try:
         _check_memory()
         given = params.load()
@@ -54,31 +53,35 @@ def run(name: str, main: Callable[[Params], str]) -> None:
         _tell(f"{name}: {summary} ({cost})")
     except UserError as error:
         _fail(name, str(error))
-    except KeyboardInterrupt as error:
-        for number in before:
-            signal.signal(number, signal.SIG_IGN)  # one is enough
-        _end_bars()
-        print(f"{name}: {INTERRUPTED}", file=sys.stderr)
-        sys.exit(CODES[signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT])
     except Exception as error:
         line = explained(error)
         if line is None:  # a mistake of the code, which its traceback shows
             raise
         _fail(name, line)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _interrupt(name: str, number: int, frame: FrameType | None) -> NoReturn:
-    """End the stage by an exception, or at once where a library is being imported, which may swallow it."""
-    while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
-            with contextlib.suppress(OSError):
-                os.write(2, f"{name}: {INTERRUPTED}\n".encode())
-            os._exit(CODES[number])
-        frame = frame.f_back
-    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    """End the process with a line, here and now.
+
+    An exception would have to pass through libraries, and some swallow it or turn it into another one (an import that
+    tries, a destructor, compiled code that clears errors): the stage would go on, and not as it does when left alone.
+    Everything on the disk is safe from SIGKILL at any moment, and so from this: crash-only software (Candea and Fox,
+    HotOS 2003). A second signal ends it without the line.
+    """
+    code = CODES[number]
+    for each in CODES:
+        signal.signal(each, signal.SIG_DFL)
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(code))
+    signal.alarm(PATIENCE)
+    with contextlib.suppress(Exception):  # a stream that nobody reads, or one that is just being written
+        _end_bars()
+        sys.stdout.flush()
+    with contextlib.suppress(Exception):  # past Python's own stream, for the same reason
+        os.write(sys.stderr.fileno(), f"{name}: interrupted: `dvc repro` goes on from here\n".encode())
+    for close in closing:
+        with contextlib.suppress(Exception):  # nothing more can be done for it
+            close(code)
+    os._exit(code)
 
 
 def _tell(summary: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from stages.common import stage
 from stages.common.errors import UserError, words
 
 MODES = {"online": "online", "run": "online", "offline": "offline", "dryrun": "offline", "disabled": "disabled"}
@@ -50,6 +51,7 @@ def start(mode: str) -> str:
         return mode
     import wandb
 
+    stage.closing.append(_close)
     for attempt in dict.fromkeys((mode, "offline")):
         try:
             wandb.init(project=os.environ["WANDB_PROJECT"], mode=attempt)
@@ -104,6 +106,14 @@ def finish(mode: str) -> None:
     except Exception as error:
         _say(error, "`wandb sync wandb/latest-run` uploads what is missing")
         _let_go(wandb)
+
+
+def _close(code: int) -> None:
+    """Close the run as one that ended with this exit code; what it has not yet written would be lost."""
+    import wandb
+
+    if wandb.run:
+        wandb.finish(exit_code=code)
 
 
 def _let_go(wandb: Any) -> None:
