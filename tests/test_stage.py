@@ -66,6 +66,7 @@ def test_an_error_begins_a_line_of_its_own_after_a_progress_bar(capsys):
 def interrupted(workplace, main, sent=signal.SIGTERM):
     """A stage in a process of its own, which has ended; `main` is the body of its function, and `send()` signals it."""
     code = f"import sys; sys.path[:0] = ['.', {str(ROOT)!r}]\nimport os, signal\nfrom stages.common import stage\n"
+    code += "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # background jobs are born deaf to it
     code += f"def send(*_):\n    os.kill(os.getpid(), {sent:d})\n"
     code += f"def main(params):\n{indent(main, '    ')}\n    return 'went on'\nstage.run('some_stage', main)\n"
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=workplace)

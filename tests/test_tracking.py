@@ -206,6 +206,7 @@ def test_the_client_is_told_to_wait_for_no_network_for_ever():
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_writes_what_the_client_holds_back(tmp_path, sent):
     code = f"import os, signal, sys; sys.path.insert(0, {str(ROOT)!r})\nfrom stages.common import stage, tracking\n"
+    code += "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # background jobs are born deaf to it
     code += "def main(params):\n    tracking.start(tracking.mode())\n    import wandb\n"
     code += f"    wandb.log({{'a_curve': 1}})\n    os.kill(os.getpid(), {sent:d})\n"
     code += "stage.params.load = dict\nstage.run('some_stage', main)"
