@@ -13,7 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from stages.common import dataset, evaluation, records, stage
-from stages.common.errors import UserError
+from stages.common.errors import UserError, naming
 from stages.common.params.schema import Params
 
 TRAIN = Path("data/raw/train.jsonl")
@@ -52,7 +52,8 @@ def main(params: Params) -> str:
     from stages.common.leaks import Leaks  # late: numpy, which params are checked before
 
     # Twice through the training rows: whether one leaks is known only when every evaluation row is.
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as unchecked:  # gone with the process, however that ends
+    # What is not checked yet lies in a file without a name, which is gone with the process, however that ends.
+    with naming(Path(tempfile.gettempdir())), tempfile.TemporaryFile("w+", encoding="utf-8") as unchecked:
         count = records.write_lines(unchecked, candidates())
         unchecked.seek(0)
         asked = heldout + asked

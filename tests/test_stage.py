@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from textwrap import indent
 from unittest import mock
@@ -98,23 +99,42 @@ def test_nothing_swallows_a_signal(workplace, sent, main):
 
 
 def test_what_was_printed_before_a_signal_is_kept_and_bars_are_ended(workplace):
-    main = "from tqdm import tqdm\nprint('before')\nbar = tqdm(total=2)\nsend()"
-    done = interrupted(workplace, main)
+    main = "from tqdm import tqdm\nbar = tqdm(total=2)\nprint('before')\nsend()"
+    with mock.patch.dict(os.environ, PYTHONUNBUFFERED=""):
+        done = interrupted(workplace, main)
     assert done.stdout == "before\n"
     assert done.stderr.endswith("\nsome_stage: interrupted: `dvc repro` goes on from here\n")
 
 
 def test_what_cannot_be_closed_holds_no_stage(workplace):
-    main = "import time\nstage.PATIENCE = 1\nstage.closing.append(lambda code: 1 / 0)\n"
+    main = "import time\nstage.PATIENCE = 3\nstage.closing.append(lambda code: 1 / 0)\n"
     main += "stage.closing.append(lambda code: print(code, flush=True))\n"
     main += "stage.closing.append(lambda code: time.sleep(1000))\nsend()"
     done = interrupted(workplace, main)
     assert (done.returncode, done.stdout) == (143, "143\n")
 
 
+def test_a_reader_that_has_stopped_holds_no_stage(workplace):
+    main = "reading, writing = os.pipe()\nos.set_blocking(writing, False)\n"
+    main += "try:\n    while True:\n        os.write(writing, b'x' * 4096)\nexcept BlockingIOError:\n    pass\n"
+    main += "os.set_blocking(writing, True)\nsys.stdout = open(writing, 'w')\nprint('unread')\nsend()"
+    begin = time.monotonic()
+    assert interrupted(workplace, main).returncode == 143
+    assert time.monotonic() - begin < stage.PATIENCE
+
+
+def test_libraries_remove_their_temporary_folders(workplace):
+    main = "import tempfile\nprint((held := tempfile.TemporaryDirectory()).name)\nsend()"
+    done = interrupted(workplace, main)
+    assert done.returncode == 143
+    assert not Path(done.stdout.strip()).exists()
+
+
 def test_a_signal_after_the_last_line_is_one_line_too(workplace):
     """Python takes a while to end."""
-    done = interrupted(workplace, "import atexit\natexit.register(send)", signal.SIGINT)
+    done = interrupted(
+        workplace, "import atexit\natexit.register(lambda one=[send]: one and one.pop()())", signal.SIGINT
+    )
     assert (done.returncode, done.stderr) == (130, "some_stage: interrupted: `dvc repro` goes on from here\n")
     assert done.stdout.startswith("some_stage: went on")
 

@@ -21,7 +21,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from stages.common import lockfile, resume, stage
+from stages import fetch_dataset
+from stages.common import lockfile, params, resume, stage
 from tests.clones import BIN, outputs, run
 
 pytestmark = pytest.mark.slow
@@ -284,6 +285,31 @@ def test_no_room_for_temporary_files(place, monkeypatch):
     line = one_line(forked("fetch_dataset"), "fetch_dataset")
     assert line.startswith("no folder for temporary files can be written: free some space, or set TMPDIR")
     assert outputs(place) == before
+
+
+def test_a_full_folder_for_temporary_files_is_named(place, monkeypatch):
+    before = outputs(place)
+    monkeypatch.setattr(tempfile, "tempdir", str(place / "temporary"))
+    with full(place / "temporary", 4096):
+        line = one_line(forked("fetch_dataset"), "fetch_dataset")
+    assert line.startswith(f"cannot write {place}/temporary: No space left on device: free some space")
+    assert outputs(place) == before
+
+
+def test_nothing_is_left_in_the_folder_for_temporary_files(place, monkeypatch):
+    """Not even by a kill: the rows that are not checked yet lie in a file without a name."""
+    seen = []
+    (place / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place / "temporary"))
+    checked = fetch_dataset.without_leaks
+
+    def looking(*given):
+        seen.append(list((place / "temporary").iterdir()))
+        return checked(*given)
+
+    monkeypatch.setattr(fetch_dataset, "without_leaks", looking)
+    fetch_dataset.main(params.load())
+    assert seen == [[]]
 
 
 @LINUX

@@ -10,7 +10,7 @@ from unittest import mock
 
 import pytest
 
-from stages.common import tracking
+from stages.common import stage, tracking
 from stages.common.errors import UserError
 from tests.conftest import ROOT
 
@@ -201,6 +201,16 @@ def test_the_client_is_told_to_wait_for_no_network_for_ever():
     tracking.mode()
     assert os.environ["WANDB_INIT_TIMEOUT"] == "7"
     assert float(os.environ["WANDB_FINISH_TIMEOUT"]) > 0
+
+
+@pytest.mark.parametrize(("run", "closed"), [(None, []), ("a run", [mock.call(exit_code=143)])])
+def test_an_interrupted_run_ends_with_the_exit_code(client, run, closed):
+    with mock.patch.object(stage, "closing", []):
+        tracking.start("offline")
+        client.run = run
+        (close,) = stage.closing
+    close(143)
+    assert client.finish.call_args_list == closed
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])

@@ -60,13 +60,13 @@ def out_of_memory(error: Exception) -> str | None:
 
 
 @contextmanager
-def naming(path: Path, partial: Path) -> Iterator[None]:
-    """Let an error of writing `partial`, which nobody knows, or one that names no file, name `path`."""
+def naming(path: Path, partial: Path | None = None) -> Iterator[None]:
+    """Let an error of writing that names no file, or `partial`, which nobody knows, name `path`."""
     try:
         yield
     except Exception as error:
         name = getattr(error, "filename", None)
-        if str(name).startswith(str(partial)) or (name is None and _number(error) in UNWRITABLE):
+        if (name is None and _number(error) in UNWRITABLE) or (partial and str(name).startswith(str(partial))):
             error.filename = str(path)
         raise
 

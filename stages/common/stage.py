@@ -1,5 +1,6 @@
 """Run one stage: check params, do the work, say in one line what came of it, and what it cost."""
 
+import atexit
 import contextlib
 import os
 import resource
@@ -41,7 +42,7 @@ def run(name: str, main: Callable[[Params], str]) -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")
     start = time.perf_counter()
-    for number in CODES:  # until the process is gone: Python takes a while to end, and has tracebacks for a signal then
+    for number in CODES:  # and not back at the end: Python's own has tracebacks for a signal in an exit function
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, partial(_interrupt, name))
     try:
@@ -72,15 +73,17 @@ def _interrupt(name: str, number: int, frame: FrameType | None) -> NoReturn:
     for each in CODES:
         signal.signal(each, signal.SIG_DFL)
     signal.signal(signal.SIGALRM, lambda *_: os._exit(code))
-    signal.alarm(PATIENCE)
+    signal.alarm(2)  # for a reader that has stopped reading
     with contextlib.suppress(Exception):  # a stream that nobody reads, or one that is just being written
         _end_bars()
         sys.stdout.flush()
     with contextlib.suppress(Exception):  # past Python's own stream, for the same reason
         os.write(sys.stderr.fileno(), f"{name}: interrupted: `dvc repro` goes on from here\n".encode())
+    signal.alarm(PATIENCE)
     for close in closing:
         with contextlib.suppress(Exception):  # nothing more can be done for it
             close(code)
+    atexit._run_exitfuncs()  # as at any other end: libraries remove their temporary folders
     os._exit(code)
 
 
