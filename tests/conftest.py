@@ -7,12 +7,14 @@ import pickle
 import shutil
 import signal
 import sys
+import threading
 from pathlib import Path
 from secrets import token_hex
 from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
+from tqdm import tqdm
 
 from tests.clones import commit, run, working_tree
 
@@ -63,6 +65,13 @@ def workplace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     use("cpu")
     return tmp_path
+
+
+def fork():
+    """Fork, with another lock for progress bars in the child: tqdm's own is a semaphore that a killed child keeps."""
+    if not (process := os.fork()):
+        tqdm.set_lock(threading.RLock())
+    return process
 
 
 def save_adapter(params, folder):

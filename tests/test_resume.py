@@ -22,7 +22,7 @@ from stages import baseline_infer, finetune_lora, post_infer
 from stages.common import adapter, checkpoints, inference, likelihood, lockfile, model, records, resume, stage
 from stages.common.engines import continuous
 from stages.common.prompts import Formatter
-from tests.conftest import save_adapter
+from tests.conftest import fork, save_adapter
 
 ROWS = [
     {"id": str(n), "set": "train", "question": f"Question {n}?", "reasoning": "why " * n, "response": f"Answer {n}."}
@@ -59,7 +59,7 @@ def left():
 def start(name, params, prepare=lambda: None):
     """Run a stage in a process of its own; returns its id when it has begun, and signals find the stage's handlers."""
     waiting, begun = os.pipe()
-    if process := os.fork():
+    if process := fork():
         os.close(begun)
         os.read(waiting, 1)
         os.close(waiting)

@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from stages import fetch_dataset
 from stages.common import lockfile, params, resume, stage
 from tests.clones import BIN, outputs, run
+from tests.conftest import fork
 
 pytestmark = pytest.mark.slow
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds a process to its address space")
@@ -53,7 +54,7 @@ def edit(**values):
 def forked(name, prepare=lambda: None):
     """Run a stage in a process of its own that has its libraries already."""
     with open("forked.out", "w+") as out, open("forked.err", "w+") as err:
-        if not (process := os.fork()):
+        if not (process := fork()):
             code = 70
             try:
                 sys.stdout, sys.stderr = out, err
