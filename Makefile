@@ -26,7 +26,8 @@ verify: install ## the same bytes? run a fresh clone of HEAD and compare its loc
 test: install ## the tests
 	pytest -n auto
 
-soak: install ## random kills over the tiny preset for SOAK_SECONDS (3600), after 19,700 rows in under 2 GB
+soak: install ## tests on random values, 19,700 rows in under 2 GB, random kills of the tiny preset for SOAK_SECONDS (3600)
+	pytest -n auto -m "not slow" --hypothesis-profile=default
 	python -m tests.long_run
 	python -m tests.soak
 

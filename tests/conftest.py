@@ -14,11 +14,14 @@ from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 from tqdm import tqdm
 
 from tests.clones import commit, run, working_tree
 
 os.environ.update(HF_HUB_OFFLINE="1", WANDB_MODE="disabled", TOKENIZERS_PARALLELISM="false")
+settings.register_profile("repeatable", derandomize=True)  # `make soak` searches at random
+settings.load_profile("repeatable")
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -181,6 +181,8 @@ MALFORMED = [
         ["lora.target_modules: ", "'q_proj' comes again"],
     ),
     ("layer twice", written("lora.layers_to_transform", "[1, 2, 1]"), ["lora.layers_to_transform: ", "1 comes again"]),
+    ("layer 0 twice", written("lora.layers_to_transform", "[0, 0]"), ["lora.layers_to_transform: ", "0 comes again"]),
+    ("long question twice", several(free_questions=["Why? " * 200] * 2), ["free_questions: ", "Why? ' comes again"]),
     ("score twice", written("dataset.builtin.scores", "[qSOFA, qSOFA]"), ["dataset.builtin.scores: ", "comes again"]),
     ("free question twice", several(free_questions=["Why?", "Why?"]), ["free_questions: ", "'Why?' comes again"]),
     (

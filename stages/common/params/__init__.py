@@ -1,8 +1,6 @@
 """Read params.yaml and check it as a whole, before any heavy import."""
 
 import difflib
-import json
-import reprlib
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,12 +10,11 @@ from stages.common.errors import UserError
 from stages.common.params.conflicts import conflicts
 from stages.common.params.reading import parse, read
 from stages.common.params.schema import Params
+from stages.common.params.sections import shown
 
 __all__ = ["PATH", "check", "load", "parse", "read"]
 PATH = Path("params.yaml")
 MOST = 100  # lines of problems: more of them are one mistake
-SHORT = reprlib.Repr()
-SHORT.maxlevel, SHORT.maxlist, SHORT.maxdict, SHORT.maxstring, SHORT.maxother = 2, 3, 3, 60, 60
 
 
 def load(path: Path = PATH) -> Params:
@@ -45,14 +42,14 @@ def check(values: Any, name: str = str(PATH)) -> Params:
 def _line(problem: dict[str, Any]) -> str:
     """One problem that pydantic found, as `key: value: remedy`."""
     place, known = _place(problem["loc"])
-    given, message = _shown(problem["input"]), problem["msg"].removeprefix("Input ").replace("should", "must")
+    given, message = shown(problem["input"]), problem["msg"].removeprefix("Input ").replace("should", "must")
     match problem["type"]:
         case "missing":
             given, message = "missing", "add it (presets/cpu.yaml and the committed params.yaml show a value)"
         case "union_tag_not_found":
             place, given, message = [*place, "source"], "missing", "add it: it says where the rows come from"
         case "union_tag_invalid":
-            place, given = [*place, "source"], _shown(problem["ctx"]["tag"])
+            place, given = [*place, "source"], shown(problem["ctx"]["tag"])
             message = f"must be one of {problem['ctx']['expected_tags']}"
         case "extra_forbidden" | "invalid_key":
             place = [*place[:-1], str(place[-1])]  # a key may be a number, but is no index
@@ -90,12 +87,3 @@ def _kinds(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [kind for part in get_args(annotation) for kind in _kinds(part)]
-
-
-def _shown(value: Any) -> str:
-    """A value as in the file, short and on one line."""
-    if value is None or isinstance(value, bool):
-        return json.dumps(value)
-    if isinstance(value, int) and value.bit_length() > 200:
-        return "a huge number"
-    return SHORT.repr(value)

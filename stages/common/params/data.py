@@ -4,7 +4,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from stages.common.params.sections import Commit, Count, FileName, HubPath, Section, Seed, SetName, Share, Text, unique
+from stages.common.params.sections import (
+    Commit,
+    Count,
+    FileName,
+    HubPath,
+    Section,
+    Seed,
+    SetName,
+    Share,
+    Text,
+    shown,
+    unique,
+)
 
 FileNames = Annotated[list[FileName], Field(min_length=1), unique()]
 
@@ -17,7 +29,9 @@ class Columns(Section):
         taken: dict[str, str] = {}
         for ours, theirs in self:
             if theirs is not None and taken.setdefault(theirs, ours) != ours:
-                raise ValueError(f"{taken[theirs]} and {ours} are both {theirs!r}: name a column of its own for each")
+                raise ValueError(
+                    f"{taken[theirs]} and {ours} are both {shown(theirs)}: name a column of its own for each"
+                )
         return self
 
 

@@ -1,11 +1,25 @@
 """What every section of params.yaml is made of: checked types, no default, no unknown key."""
 
+import json
 import re
+import reprlib
 from collections import Counter
 from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+SHORT = reprlib.Repr()
+SHORT.maxlevel, SHORT.maxlist, SHORT.maxdict, SHORT.maxstring, SHORT.maxother = 2, 3, 3, 60, 60
+
+
+def shown(value: Any) -> str:
+    """A value as in the file, short and on one line."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, int) and value.bit_length() > 200:
+        return "a huge number"
+    return SHORT.repr(value)
 
 
 def matching(pattern: str, what: str) -> AfterValidator:
@@ -26,8 +40,8 @@ def unique(key: Callable[[Any], Any] = lambda value: value) -> AfterValidator:
 
     def check(values: list[Any]) -> list[Any]:
         counts = Counter(map(key, values))
-        if twice := next((value for value in values if counts[key(value)] > 1), None):
-            raise ValueError(f"must hold each value once, and {twice!r} comes again: remove the copy")
+        if twice := [value for value in values if counts[key(value)] > 1]:
+            raise ValueError(f"must hold each value once, and {shown(twice[0])} comes again: remove the copy")
         return values
 
     return AfterValidator(check)
