@@ -20,9 +20,14 @@ from tqdm import tqdm
 from tests.clones import commit, run, working_tree
 
 os.environ.update(HF_HUB_OFFLINE="1", WANDB_MODE="disabled", TOKENIZERS_PARALLELISM="false")
-settings.register_profile("repeatable", derandomize=True)  # `make soak` searches at random
-settings.load_profile("repeatable")
+settings.register_profile("repeatable", derandomize=True)
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure(config):
+    """Have hypothesis draw the same values every time, where nobody asks for others (`make soak` does)."""
+    if not config.getoption("--hypothesis-profile"):
+        settings.load_profile("repeatable")
 
 
 @pytest.fixture(autouse=True)
