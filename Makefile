@@ -13,12 +13,12 @@ help: ## list the targets
 
 repro: install ## the main job: run every stage that is out of date
 	@$(MAKE) --no-print-directory unlock
-	@if command -v nvidia-smi >/dev/null && python -m stages.common.params needs-gpu; then $(MAKE) --no-print-directory install-gpu; fi
+	@if command -v nvidia-smi >/dev/null && python -m stages.params needs-gpu; then $(MAKE) --no-print-directory install-gpu; fi
 	dvc repro
 	@$(MAKE) --no-print-directory unlock
 
 unlock: ## mend DVC's own files where a kill has left half of one (make repro does it)
-	@$(if $(wildcard $(VENV)/bin/python),python,$(PYTHON)) -m stages.common.unlock
+	@$(if $(wildcard $(VENV)/bin/python),python,$(PYTHON)) -m stages.runtime.unlock
 
 verify: install ## the same bytes? run a fresh clone of HEAD and compare its lock with the committed one
 	python -m tests.verify
@@ -41,7 +41,7 @@ bench-gpu: install-gpu ## speed and memory of the 8B's shape on this GPU against
 	python -m tests.benchmarks.gpu
 
 preset: install ## merge presets/NAME.yaml into params.yaml: make preset NAME=gpu-8b
-	@python -m stages.common.params use $(or $(NAME),$(error NAME is missing: make preset NAME=cpu))
+	@python -m stages.params use $(or $(NAME),$(error NAME is missing: make preset NAME=cpu))
 
 install: $(STAMP) ## the environment alone
 

@@ -5,15 +5,16 @@ usage: python -m stages.baseline_infer
 
 from pathlib import Path
 
-from stages.common import inference, stage
-from stages.common.params.schema import Params
+from stages.generate import answers
+from stages.params.schema import Params
+from stages.runtime import stage
 
 ANSWERS = Path("data/answers/baseline.jsonl")
 
 
 def main(params: Params) -> str:
     """Write the answers of the base model; returns the summary."""
-    return inference.answer(params, ANSWERS)
+    return answers.answer(params, ANSWERS)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,10 @@ import json
 from importlib.metadata import version
 from pathlib import Path
 
-from stages.common import records, stage
-from stages.common.errors import UserError
-from stages.common.params.schema import Params
+from stages.files import records
+from stages.files.errors import UserError
+from stages.params.schema import Params
+from stages.runtime import stage
 
 RAW = Path("data/raw/eval.jsonl")
 ARMS = {"before": Path("data/answers/baseline.jsonl"), "after": Path("data/answers/post.jsonl")}
@@ -35,9 +36,9 @@ PACKAGES = (
 def main(params: Params) -> str:
     """Write the comparison, the table of answers and the report; returns the summary."""
     # Imported late: statistics and charts are heavy, and params are checked before anything heavy is.
-    from stages.common import comparison
-    from stages.common.report import page, tables
-    from stages.common.report.context import Context
+    from stages.evaluate import comparison
+    from stages.report import page, tables
+    from stages.report.context import Context
 
     rows = comparison.graded(RAW, ARMS, params.grading)
     results = comparison.rounded(comparison.summarise(rows, params.grading.seed))

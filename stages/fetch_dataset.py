@@ -12,9 +12,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from stages.common import dataset, evaluation, records, stage
-from stages.common.errors import UserError, naming
-from stages.common.params.schema import Params
+from stages.data import dataset, evaluation_sets
+from stages.files import records
+from stages.files.errors import UserError, naming
+from stages.params.schema import Params
+from stages.runtime import stage
 
 TRAIN = Path("data/raw/train.jsonl")
 EVAL = Path("data/raw/eval.jsonl")
@@ -25,7 +27,7 @@ def main(params: Params) -> str:
     """Write the rows to learn from and those to be asked; returns the summary."""
     # All sources first: a file or a score that is not there is told before anything is read or fetched.
     cleaners = {one.name: dataset.Cleaner() for one in params.evaluation_sets}
-    sets = {one.name: evaluation.rows(one, cleaners[one.name]) for one in params.evaluation_sets}
+    sets = {one.name: evaluation_sets.rows(one, cleaners[one.name]) for one in params.evaluation_sets}
     cleaner = dataset.Cleaner()
     split = dataset.split(params.dataset, cleaner)
 
@@ -49,7 +51,7 @@ def main(params: Params) -> str:
         if not heldout:
             raise UserError("dataset: no held-out row: give it more rows, or change dataset.eval_share")
 
-    from stages.common.leaks import Leaks  # late: numpy, which params are checked before
+    from stages.data.leaks import Leaks
 
     # Twice through the training rows: whether one leaks is known only when every evaluation row is.
     # What is not checked yet lies in a file without a name, which is gone with the process, however that ends.

@@ -9,10 +9,12 @@ import io
 from functools import partial
 from pathlib import Path
 
-from stages.common import adapter, costs, memory, model, records, resume, stage, tracking
-from stages.common.errors import UserError
-from stages.common.memory import training as step
-from stages.common.params.schema import Params
+from stages.files import records
+from stages.files.errors import UserError
+from stages.model import adapter, load, memory
+from stages.model.memory import training as step
+from stages.params.schema import Params
+from stages.runtime import costs, resume, stage, tracking
 
 TRAIN = Path("data/prompts/train.jsonl")
 EVAL = Path("data/prompts/eval.jsonl")
@@ -29,11 +31,11 @@ def main(params: Params) -> str:
     """
     wandb_mode = tracking.mode()
     check_optimizer(params.training.optim)
-    tuned = model.for_training(params.model, params.lora, params.training.seed, params.training.gradient_checkpointing)
+    tuned = load.for_training(params.model, params.lora, params.training.seed, params.training.gradient_checkpointing)
 
     from datasets import Dataset
 
-    from stages.common.trainer import CompletionTrainer, LastStep
+    from stages.train.trainer import CompletionTrainer, LastStep
 
     if tuned.device.type != "cuda" and (params.training.padding_free or params.training.packing):
         print(
@@ -48,7 +50,7 @@ def main(params: Params) -> str:
             args=config(params),
             train_dataset=train,
             eval_dataset=Dataset.from_list(examples(EVAL)) if params.training.eval_strategy != "no" else None,
-            processing_class=model.tokenizer(params.model),
+            processing_class=load.tokenizer(params.model),
             callbacks=[LastStep(), *tracking.callbacks(wandb_mode)],
             place=place,
         )

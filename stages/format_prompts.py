@@ -10,9 +10,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from stages.common import model, prompts, records, stage
-from stages.common.errors import UserError
-from stages.common.params.schema import Params
+from stages.data import prompts
+from stages.files import records
+from stages.files.errors import UserError
+from stages.model import load
+from stages.params.schema import Params
+from stages.runtime import stage
 
 RAW_TRAIN = Path("data/raw/train.jsonl")
 RAW_EVAL = Path("data/raw/eval.jsonl")
@@ -24,7 +27,7 @@ BATCH = 1000
 
 def main(params: Params) -> str:
     """Write data/prompts and the token statistics; returns the summary."""
-    formatter = prompts.Formatter(model.tokenizer(params.model), params.prompt)
+    formatter = prompts.Formatter(load.tokenizer(params.model), params.prompt)
     lengths: list[int] = []
     counts: Counter[str] = Counter()
     example = {}

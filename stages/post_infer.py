@@ -5,8 +5,9 @@ usage: python -m stages.post_infer
 
 from pathlib import Path
 
-from stages.common import inference, stage
-from stages.common.params.schema import Params
+from stages.generate import answers
+from stages.params.schema import Params
+from stages.runtime import stage
 
 ADAPTER = Path("models/adapter")
 ANSWERS = Path("data/answers/post.jsonl")
@@ -14,7 +15,7 @@ ANSWERS = Path("data/answers/post.jsonl")
 
 def main(params: Params) -> str:
     """Write the answers of the fine-tuned model; returns the summary."""
-    return inference.answer(params, ANSWERS, adapter=ADAPTER, scale=params.adapter.scale)
+    return answers.answer(params, ANSWERS, adapter=ADAPTER, scale=params.adapter.scale)
 
 
 if __name__ == "__main__":

@@ -42,8 +42,8 @@ def _signals():
 @pytest.fixture(scope="session")
 def tiny():
     """The params of presets/tiny.yaml merged into the committed ones."""
-    from stages.common import params
-    from stages.common.params.__main__ import merged
+    from stages import params
+    from stages.params.__main__ import merged
 
     return params.check(merged("tiny"))
 
@@ -51,7 +51,7 @@ def tiny():
 @pytest.fixture(scope="session")
 def committed():
     """The committed values as plain data, whatever preset is in use."""
-    from stages.common.params.__main__ import merged
+    from stages.params.__main__ import merged
 
     with contextlib.chdir(ROOT):
         return {**merged("cpu"), "evaluation_sets": []}
@@ -66,7 +66,7 @@ def values(committed):
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
     """An empty repository root with params.yaml, its preset cpu, and the presets, as the working directory."""
-    from stages.common.params.__main__ import use
+    from stages.params.__main__ import use
 
     shutil.copy(ROOT / "params.yaml", tmp_path)
     shutil.copytree(ROOT / "presets", tmp_path / "presets")
@@ -86,9 +86,9 @@ def save_adapter(params, folder):
     """An adapter that changes answers, without a training."""
     import torch
 
-    from stages.common import adapter, model
+    from stages.model import adapter, load
 
-    tuned = model.for_training(params.model, params.lora, 1, False)
+    tuned = load.for_training(params.model, params.lora, 1, False)
     with torch.no_grad():
         for name, weight in tuned.named_parameters():
             if "lora_B" in name:
@@ -99,17 +99,17 @@ def save_adapter(params, folder):
 @pytest.fixture(scope="session")
 def tiny_tokenizer(tiny):
     """A byte tokenizer that adds a BOS token, as Llama's does."""
-    from stages.common import model
+    from stages.model import load
 
-    return model.tokenizer(tiny.model)
+    return load.tokenizer(tiny.model)
 
 
 @pytest.fixture(scope="session")
 def base(tiny):
     """The tiny model without an adapter, as it answers."""
-    from stages.common import model
+    from stages.model import load
 
-    return model.for_answers(tiny.model, None, 1.0)
+    return load.for_answers(tiny.model, None, 1.0)
 
 
 @pytest.fixture(scope="session")
@@ -147,7 +147,7 @@ def two_clones(place):
     secrets = {"HF_TOKEN": f"hf_{token_hex(17)}", "WANDB_API_KEY": token_hex(20)}
     mine = {"HOME": str(home), "TMPDIR": str(home), "XDG_CACHE_HOME": None, "PYTHONHASHSEED": "1", **secrets}
     first = working_tree(place / "first")
-    run(first, "python", "-m", "stages.common.params", "use", "tiny")
+    run(first, "python", "-m", "stages.params", "use", "tiny")
     (first / "staged.txt").write_text("staged")
     run(first, "git", "add", "staged.txt")
     (first / "unknown.txt").write_text("unknown")

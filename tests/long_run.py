@@ -30,7 +30,8 @@ SETTINGS = {
 RESUME = f"""
 from pathlib import Path
 from tqdm import tqdm
-from stages.common import records, resume
+from stages.files import records
+from stages.runtime import resume
 ids = list(range(300, 812))
 def go_on(skip):
     for number in range(skip, {ANSWERS} // 50):
@@ -51,7 +52,7 @@ assert len(answers) == {ANSWERS}
 
 def rows(path: Path) -> None:
     """Write builtin rows with reasoning of about 2,200 characters, as the hub's has in the mean."""
-    from stages.common.sources import builtin
+    from stages.data.sources import builtin
 
     chance = random.Random(1)
     with path.open("w", encoding="utf-8") as file:
@@ -62,8 +63,8 @@ def rows(path: Path) -> None:
 
 def answers(clone: Path) -> None:
     """Write held-out rows and made-up answers of both arms."""
-    from stages.common import records
-    from stages.common.sources import builtin
+    from stages.data.sources import builtin
+    from stages.files import records
 
     held = []
     for number, row in enumerate(islice(builtin.rows(2), ANSWERS)):
@@ -105,7 +106,7 @@ def main() -> int:
     """Check; returns the exit status."""
     with tempfile.TemporaryDirectory(prefix="long-", ignore_cleanup_errors=True) as folder:
         clone = working_tree(Path(folder) / "clone")
-        run(clone, "python", "-m", "stages.common.params", "use", "tiny")
+        run(clone, "python", "-m", "stages.params", "use", "tiny")
         text = (clone / "params.yaml").read_text(encoding="utf-8")
         for old, new in SETTINGS.items():
             assert old in text, old

@@ -19,7 +19,7 @@ import time
 from collections import Counter, namedtuple
 from pathlib import Path
 
-from stages.common import lockfile
+from stages.runtime import lockfile
 from tests.clones import BIN, OUTPUTS, commit, outputs, run, working_tree
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
@@ -64,7 +64,7 @@ def mended(clone: Path, log: Path) -> str:
 
 def soak(seconds: float, clone: Path, log: Path) -> int:
     """Rounds until the time is over; returns how many did not end in the same bytes."""
-    run(clone, "python", "-m", "stages.common.params", "use", "tiny")
+    run(clone, "python", "-m", "stages.params", "use", "tiny")
     commit(clone, "tiny")  # the lock stays the committed preset's: every stage is out of date
     begin = time.monotonic()
     reset(clone)

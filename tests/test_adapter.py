@@ -7,13 +7,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from stages.common import adapter, model
-from stages.common.errors import UserError
+from stages.files.errors import UserError
+from stages.model import adapter, load
 
 
 @pytest.fixture(scope="module")
 def tuned(tiny):
-    tuned = model.for_training(tiny.model, tiny.lora, 1, False)
+    tuned = load.for_training(tiny.model, tiny.lora, 1, False)
     with torch.no_grad():
         for name, weight in tuned.named_parameters():
             if "lora_B" in name:
@@ -36,7 +36,7 @@ def edit(folder, change):
 
 def refused(tiny, folder, line, scale=1.0, **changes):
     with pytest.raises(UserError, match=line) as error:
-        model.for_answers(tiny.model.model_copy(update=changes), folder, scale)
+        load.for_answers(tiny.model.model_copy(update=changes), folder, scale)
     assert "\n" not in str(error.value)
 
 
@@ -48,7 +48,7 @@ def logits(answering):
 @pytest.mark.parametrize("use_rslora", [False, True])
 def test_the_scale_multiplies_what_the_adapter_adds(tiny, tmp_path, use_rslora):
     lora = tiny.lora.model_copy(update={"use_rslora": use_rslora, "target_modules": ["q_proj"]})
-    tuned = model.for_training(tiny.model, lora, 1, False)
+    tuned = load.for_training(tiny.model, lora, 1, False)
     with torch.no_grad():
         for name, weight in tuned.named_parameters():
             if "lora_B" in name:
@@ -56,27 +56,27 @@ def test_the_scale_multiplies_what_the_adapter_adds(tiny, tmp_path, use_rslora):
     adapter.save(tuned, tmp_path / "adapter")
 
     def weight(scale):
-        return model.for_answers(tiny.model, tmp_path / "adapter", scale).model.layers[0].self_attn.q_proj.weight
+        return load.for_answers(tiny.model, tmp_path / "adapter", scale).model.layers[0].self_attn.q_proj.weight
 
-    base = model.for_answers(tiny.model, None, 1.0).model.layers[0].self_attn.q_proj.weight
+    base = load.for_answers(tiny.model, None, 1.0).model.layers[0].self_attn.q_proj.weight
     assert torch.equal(weight(0.0), base)
     assert torch.allclose(weight(2.0) - base, 2 * (weight(1.0) - base), atol=1e-5)
-    assert torch.allclose(logits(model.for_answers(tiny.model, tmp_path / "adapter", 1.0)), logits(tuned), atol=1e-4)
+    assert torch.allclose(logits(load.for_answers(tiny.model, tmp_path / "adapter", 1.0)), logits(tuned), atol=1e-4)
 
 
 def test_both_backends_attach_by_the_same_function(tiny, folder, monkeypatch):
     class Fake:
         @staticmethod
         def load_to_answer(where, chosen):
-            return model.transformers_backend.load_to_answer(where, chosen)
+            return load.transformers_backend.load_to_answer(where, chosen)
 
         @staticmethod
         def ready_to_answer(loaded, chosen):
             return loaded.eval()
 
-    monkeypatch.setattr(model, "unsloth_backend", Fake)
-    beside = model.for_answers(tiny.model.model_copy(update={"backend": "unsloth"}), folder, 0.5)
-    merged = model.for_answers(tiny.model, folder, 0.5)
+    monkeypatch.setattr(load, "unsloth_backend", Fake)
+    beside = load.for_answers(tiny.model.model_copy(update={"backend": "unsloth"}), folder, 0.5)
+    merged = load.for_answers(tiny.model, folder, 0.5)
     assert torch.allclose(logits(beside), logits(merged), atol=1e-4)
     assert beside.generation_config.pad_token_id == merged.generation_config.pad_token_id
 
@@ -148,4 +148,4 @@ def test_too_little_memory_is_not_taken_for_a_wrong_adapter(tiny, folder, monkey
 
     monkeypatch.setattr("peft.PeftModel.from_pretrained", full)
     with pytest.raises(torch.OutOfMemoryError):
-        model.for_answers(tiny.model, folder, 1.0)
+        load.for_answers(tiny.model, folder, 1.0)

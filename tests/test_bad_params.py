@@ -19,9 +19,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.common import params, stage
-from stages.common.errors import UserError
-from stages.common.params.conflicts import most_steps
+from stages import params
+from stages.files.errors import UserError
+from stages.params.conflicts import most_steps
+from stages.runtime import stage
 from tests.conftest import ROOT
 from tests.test_params import FILES_SET, HUB_SET, LEAVES, TEXT, VALUES, drop, lined, put, written, wrong_type
 from tests.values import ANYTHING, GOOD, KEYS

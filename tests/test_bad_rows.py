@@ -20,14 +20,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages import fetch_dataset
-from stages.common import dataset, evaluation, params, prompts, records, scoring, stage
-from stages.common.dataset import HUB_COLUMNS, Cleaner
-from stages.common.errors import UserError
-from stages.common.graders import numerals
-from stages.common.graders.reading import plain
-from stages.common.report import page, tables
-from stages.common.sources import hub
+from stages import fetch_dataset, params
+from stages.data import dataset, evaluation_sets, prompts
+from stages.data.dataset import HUB_COLUMNS, Cleaner
+from stages.data.sources import hub_dataset
+from stages.evaluate import grade
+from stages.evaluate.graders import numerals
+from stages.evaluate.graders.plain_text import plain
+from stages.files import records
+from stages.files.errors import UserError
+from stages.report import page, tables
+from stages.runtime import stage
 from tests.conftest import ROOT
 from tests.test_dataset import as_csv, as_json, as_jsonl, as_parquet
 from tests.test_report import TAGS, Page, context, row
@@ -403,12 +406,12 @@ def test_a_pipe_ends_the_real_stage_with_one_line(fetch, tmp_path):
 
 
 def test_what_is_not_there_is_told_before_anything_is_fetched(fetch, values, monkeypatch):
-    monkeypatch.setattr(hub, "rows", mock.Mock(side_effect=AssertionError("fetched")))
+    monkeypatch.setattr(hub_dataset, "rows", mock.Mock(side_effect=AssertionError("fetched")))
     values["dataset"] |= {"builtin": {"seed": 1, "scores": ["CURB-66"]}, "source": "builtin"}
     one = {"name": "theirs", "source": "hub", "kind": "open", "rows": 9, "options": None, "columns": ASKED}
     one["hub"] = {"path": "some/where", "name": None, "split": "test", "revision": "0" * 40}
     values["evaluation_sets"] = [one]
-    monkeypatch.setattr(hub, "rows", lambda _: (pytest.fail("fetched") for _ in range(1)))
+    monkeypatch.setattr(hub_dataset, "rows", lambda _: (pytest.fail("fetched") for _ in range(1)))
     with pytest.raises(UserError, match="no score CURB-66: there are "):
         fetch_dataset.main(params.check(values))
 
@@ -418,7 +421,7 @@ def test_a_folder_is_not_read_in_place_of_the_hub(values, tmp_path, monkeypatch)
     (tmp_path / "some/where").mkdir(parents=True)
     values["dataset"]["hub"]["path"] = "some/where"
     with pytest.raises(UserError, match="the folder some/where here would be read in its place"):
-        next(hub.rows(params.check(values).dataset.hub))
+        next(hub_dataset.rows(params.check(values).dataset.hub))
 
 
 # --- hostile questions of evaluation sets ---------------------------------------------------------------------------
@@ -466,7 +469,7 @@ def test_an_option_is_one_line_so_that_it_adds_no_other(fetch):
     fetch(fetch.write(rows, "rows.jsonl"), "evaluation set", {"options": "o"}, kind="choice", rows=2)
     (one,) = [one for one in records.read(fetch_dataset.EVAL) if one["set"] == "mine"]
     assert one["options"] == {"A": "yes", "B": "no"}
-    assert evaluation.options_of(["yes\nC. right", "no"]) == {"A": "yes C. right", "B": "no"}
+    assert evaluation_sets.options_of(["yes\nC. right", "no"]) == {"A": "yes C. right", "B": "no"}
 
 
 def test_a_row_that_is_dropped_takes_no_question_from_a_later_one(fetch):
@@ -480,11 +483,11 @@ def test_a_row_that_is_dropped_takes_no_question_from_a_later_one(fetch):
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.from_regex(evaluation.NUMBER, fullmatch=True))
+@given(st.from_regex(evaluation_sets.NUMBER, fullmatch=True))
 def test_a_number_that_is_asked_for_is_read_by_the_grader_as_it_was_meant(text):
     record = {"question": "How many?", "answer": text}
     meant = float(text.replace(",", ""))
-    if evaluation._finish(record, "number", None) is None:
+    if evaluation_sets._finish(record, "number", None) is None:
         assert numerals.read(plain(record["answer"])) == meant
     else:
         assert math.isinf(meant)
@@ -527,7 +530,7 @@ def test_what_is_learned_closes_its_thinking_once_and_is_graded_by_its_response(
     record = Cleaner().clean(row, HUB_COLUMNS)
     if record is not None:
         text = f"<think>\n{record['reasoning']}\n</think>\n{record['response']}"
-        assert scoring.after_thinking(text).strip() == record["response"]
+        assert grade.after_thinking(text).strip() == record["response"]
 
 
 ANYTHING = st.none() | st.booleans() | st.integers() | st.floats() | TEXTS | st.text(st.characters(), max_size=20)
@@ -541,13 +544,13 @@ def test_any_row_is_dropped_by_a_reason_or_can_be_written_and_graded(kind, quest
     record = cleaner.clean(
         {"q": question, "a": answer},
         {"question": "q", "answer": "a"},
-        lambda one: evaluation._finish(one, kind, options),
+        lambda one: evaluation_sets._finish(one, kind, options),
     )
     assert (record is None) == (cleaner.dropped.total() == 1)
     if record is not None:
         records.line(record).encode()
         for said in (text, f"The answer is {record['answer']}.", prompts.question_text(record)):
-            scoring.grade({**record, "kind": kind}, said, relative_tolerance=0.01, overlap_threshold=0.4)
+            grade.grade({**record, "kind": kind}, said, relative_tolerance=0.01, overlap_threshold=0.4)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from stages.common import likelihood
+from stages.generate import likelihood
 from tests.benchmarks import cpu, gpu, rows, table
 
 CANNED = {
@@ -36,7 +36,7 @@ def test_the_gpu_tables_hold_ratios_and_shares_of_the_bounds(monkeypatch, tmp_pa
 
 
 def test_the_cpu_table_reckons_the_whole_job(monkeypatch, tmp_path, capsys, committed):
-    from stages.common import params
+    from stages import params
 
     monkeypatch.setattr(cpu.params, "load", lambda: params.check(committed))
     monkeypatch.setattr(cpu, "prompts", lambda: [{}] * 102)

@@ -2,9 +2,10 @@
 
 import pytest
 
-from stages.common import comparison, records
-from stages.common.errors import UserError
-from stages.common.params.schema import Grading
+from stages.evaluate import comparison
+from stages.files import records
+from stages.files.errors import UserError
+from stages.params.schema import Grading
 
 GRADING = Grading(relative_tolerance=0.01, overlap_threshold=0.4, seed=1)
 

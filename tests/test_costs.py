@@ -3,7 +3,7 @@
 import json
 import time
 
-from stages.common import costs
+from stages.runtime import costs
 
 
 def test_seconds_memory_and_the_speed_of_the_work_are_kept(tmp_path, monkeypatch):

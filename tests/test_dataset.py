@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages import fetch_dataset
-from stages.common import dataset, params, records
-from stages.common.dataset import BUILTIN_COLUMNS, HUB_COLUMNS, Cleaner
-from stages.common.errors import UserError
-from stages.common.sources import builtin, hub
+from stages import fetch_dataset, params
+from stages.data import dataset
+from stages.data.dataset import BUILTIN_COLUMNS, HUB_COLUMNS, Cleaner
+from stages.data.sources import builtin, hub_dataset
+from stages.files import records
+from stages.files.errors import UserError
 
 ROW = {"Question": "What is it?", "Complex_CoT": "First this.", "Response": "That."}
 ROWS = [{**ROW, "Question": f"What is number {index}?", "answer": str(index)} for index in range(300)]
@@ -392,7 +393,7 @@ def load_dataset(monkeypatch, values):
 
 def test_the_hub_is_asked_for_the_pinned_commit_and_rows_keep_their_order(load_dataset):
     load_dataset(FakeDataset(ROWS))
-    assert list(hub.rows(load_dataset.hub)) == ROWS
+    assert list(hub_dataset.rows(load_dataset.hub)) == ROWS
     (call,) = load_dataset.calls
     one = load_dataset.hub
     assert (call["path"], call["name"], call["split"], call["revision"]) == (
@@ -407,13 +408,13 @@ def test_the_hub_is_asked_for_the_pinned_commit_and_rows_keep_their_order(load_d
 def test_a_cache_of_the_pinned_commit_is_used(load_dataset):
     source = f"hf://datasets/{load_dataset.hub.path}@{load_dataset.hub.revision}/rows.json"
     load_dataset(FakeDataset(ROWS, {source: {"num_bytes": 1}}))
-    assert len(list(hub.rows(load_dataset.hub))) == len(ROWS)
+    assert len(list(hub_dataset.rows(load_dataset.hub))) == len(ROWS)
 
 
 def test_a_cache_of_another_commit_is_refused(load_dataset):
     load_dataset(FakeDataset(ROWS, {f"hf://datasets/a/b@{'0' * 40}/rows.json": {}}))
     with pytest.raises(UserError, match="another commit") as caught:
-        next(hub.rows(load_dataset.hub))
+        next(hub_dataset.rows(load_dataset.hub))
     assert load_dataset.hub.path in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 
@@ -424,7 +425,7 @@ def test_a_cache_of_another_commit_is_refused(load_dataset):
 def test_a_dataset_that_cannot_be_had_is_one_short_line(error, load_dataset):
     load_dataset(error)
     with pytest.raises(UserError) as caught:
-        next(hub.rows(load_dataset.hub))
+        next(hub_dataset.rows(load_dataset.hub))
     said = str(caught.value)
     assert len(said.splitlines()) == 1
     assert len(said) < 600
@@ -436,7 +437,7 @@ def test_a_dataset_that_cannot_be_had_is_one_short_line(error, load_dataset):
 def test_an_interruption_while_loading_is_no_user_error(load_dataset):
     load_dataset(KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
-        next(hub.rows(load_dataset.hub))
+        next(hub_dataset.rows(load_dataset.hub))
 
 
 def test_the_hub_dataset_goes_through_the_whole_stage(load_dataset, own, tmp_path):

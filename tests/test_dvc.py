@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from stages.common.params.schema import Params
+from stages.params.schema import Params
 from tests.conftest import ROOT
 from tests.imports import sections, transitive
 

@@ -6,9 +6,9 @@ import pytest
 from tqdm import tqdm
 from transformers import MistralConfig, MistralForCausalLM
 
-from stages.common import inference
-from stages.common.engines import continuous
-from stages.common.errors import UserError
+from stages.files.errors import UserError
+from stages.generate import answers as inference
+from stages.generate.engines import continuous_batching
 
 ENGINES = ["continuous", "transformers"]
 
@@ -60,7 +60,7 @@ def test_a_limit_of_its_own_ends_an_answer(base, tiny, tiny_tokenizer, prompts, 
     limits = [1, 5, 24, 2, 9, 1]
     generation = tiny.generation.model_copy(update={"max_new_tokens": 24, "chunk_size": 6, "batch_size": 3})
     with tqdm(total=6) as progress:
-        ((order, found),) = continuous.generate(base, tiny_tokenizer, prompts, generation, progress, limits)
+        ((order, found),) = continuous_batching.generate(base, tiny_tokenizer, prompts, generation, progress, limits)
         assert progress.n == 6
     assert dict(zip(order, found, strict=True)) == {
         index: ids[:limit] for index, (ids, limit) in enumerate(zip(alone, limits, strict=True))

@@ -5,11 +5,12 @@ from string import ascii_uppercase
 
 import pytest
 
-from stages import fetch_dataset
-from stages.common import evaluation, params, records
-from stages.common.dataset import Cleaner
-from stages.common.errors import UserError
-from stages.common.evaluation import letter_of, options_of
+from stages import fetch_dataset, params
+from stages.data import evaluation_sets
+from stages.data.dataset import Cleaner
+from stages.data.evaluation_sets import letter_of, options_of
+from stages.files import records
+from stages.files.errors import UserError
 
 ABC = {"A": "Aspirin", "B": "Iron", "C": "Rest"}
 MANY = [f"Text {index}" for index in range(27)]
@@ -28,7 +29,7 @@ def ask(values, tmp_path, monkeypatch):
         one["columns"] = {"question": "q", "answer": "a", "options": None, "context": None, **dict(columns)}
         cleaner = Cleaner()
         (wanted,) = params.check({**values, "evaluation_sets": [one]}).evaluation_sets
-        return list(evaluation.rows(wanted, cleaner)), cleaner
+        return list(evaluation_sets.rows(wanted, cleaner)), cleaner
 
     return ask
 
@@ -215,12 +216,12 @@ def test_at_most_the_wanted_rows_are_kept_and_dropped_ones_do_not_count(ask):
 def test_a_set_of_the_hub_is_read_through_its_own_entry(values, monkeypatch):
     rows = [{"q": "Which?", "a": "B", "o": ABC}]
     seen = []
-    monkeypatch.setattr("stages.common.sources.hub.rows", lambda one: seen.append(one.path) or iter(rows))
+    monkeypatch.setattr("stages.data.sources.hub_dataset.rows", lambda one: seen.append(one.path) or iter(rows))
     source = {"path": "some/where", "name": None, "split": "test", "revision": "0" * 40}
     one = {"name": "theirs", "source": "hub", "kind": "choice", "rows": 5, "options": None, "hub": source}
     one["columns"] = {"question": "q", "answer": "a", "options": "o", "context": None}
     (wanted,) = params.check({**values, "evaluation_sets": [one]}).evaluation_sets
-    (row,) = evaluation.rows(wanted, Cleaner())
+    (row,) = evaluation_sets.rows(wanted, Cleaner())
     assert (row["set"], row["answer"], seen) == ("theirs", "B", ["some/where"])
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.common.form import form, looping
+from stages.evaluate.form import form, looping
 
 REASONING = (
     "Okay, so we have a 74-year-old man with pneumonia, and he is confused. Let's see, confusion gives one point. His "

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from stages import finetune_lora
-from stages.common import model, params
-from stages.common.params.__main__ import merged
+from stages import finetune_lora, params
+from stages.model import load
+from stages.params.__main__ import merged
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 LENGTHS = [30, 7, 90, 1, 64]
@@ -40,7 +40,7 @@ def reference():
     from transformers import AutoModelForCausalLM
 
     tiny = small()
-    plain = AutoModelForCausalLM.from_pretrained(model.folder(tiny.model), dtype=torch.float32)
+    plain = AutoModelForCausalLM.from_pretrained(load.folder(tiny.model), dtype=torch.float32)
     plain = get_peft_model(plain, LoraConfig(task_type="CAUSAL_LM", **tiny.lora.model_dump())).cuda()
     fill(plain)
     total = sum(
@@ -57,16 +57,16 @@ def reference():
 def test_graphs_answer_as_generate_does_while_slots_end_and_move():
     from tqdm import tqdm
 
-    from stages.common.engines import continuous, transformers
+    from stages.generate.engines import continuous_batching, hf_generate
 
     tiny, limits = small(), [3, 20, 7, 15, 1]
-    answering, tokenizer = model.for_answers(tiny.model, None, 1.0), model.tokenizer(tiny.model)
+    answering, tokenizer = load.for_answers(tiny.model, None, 1.0), load.tokenizer(tiny.model)
     generation = tiny.generation.model_copy(update={"batch_size": 3, "chunk_size": 5, "max_new_tokens": 20})
     one_by_one = generation.model_copy(update={"batch_size": 1})
     with tqdm(total=10) as progress:
-        plain = transformers.generate(answering, tokenizer, examples(), one_by_one, progress)
+        plain = hf_generate.generate(answering, tokenizer, examples(), one_by_one, progress)
         wanted = {order[0]: ids[0][: limits[order[0]]] for order, ids in plain}
-        ((order, found),) = continuous.generate(answering, tokenizer, examples(), generation, progress, limits)
+        ((order, found),) = continuous_batching.generate(answering, tokenizer, examples(), generation, progress, limits)
     given = dict(zip(order, found, strict=True))
     assert [len(given[index]) <= limits[index] for index in range(5)] == [True] * 5
     # In bfloat16 a near tie may fall either way, and what follows it differs: most answers are the same, all begin so.
@@ -77,17 +77,17 @@ def test_graphs_answer_as_generate_does_while_slots_end_and_move():
 @pytest.mark.parametrize(("backend", "liger"), [("transformers", False), ("transformers", True), ("unsloth", False)])
 def test_rows_end_to_end_are_trained_as_rows_alone(reference, backend, liger):
     tiny = small(backend, liger)
-    tuned = model.for_training(tiny.model, tiny.lora, 0, False)
+    tuned = load.for_training(tiny.model, tiny.lora, 0, False)
     from datasets import Dataset
 
-    from stages.common.trainer import CompletionTrainer
+    from stages.train.trainer import CompletionTrainer
 
     rows = [{"input_ids": ids, "completion_mask": [0] * 3 + [1] * (len(ids) - 3)} for ids in examples()]
     trainer = CompletionTrainer(
         model=tuned,
         args=finetune_lora.config(tiny),
         train_dataset=Dataset.from_list(rows),
-        processing_class=model.tokenizer(tiny.model),
+        processing_class=load.tokenizer(tiny.model),
     )
     fill(trainer.model)
     trainer.model.train()

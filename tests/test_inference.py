@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from stages import baseline_infer, post_infer
-from stages.common import inference, likelihood, records
-from stages.common.errors import UserError
+from stages.files import records
+from stages.files.errors import UserError
+from stages.generate import answers, likelihood
 from tests.conftest import ROOT, save_adapter
 
 
@@ -17,7 +18,7 @@ from tests.conftest import ROOT, save_adapter
 def workspace(tiny, tiny_tokenizer, prompts, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rows = [{"id": str(index), "set": "heldout", "prompt_ids": ids} for index, ids in enumerate(prompts)]
-    records.write(inference.PROMPTS, rows)
+    records.write(answers.PROMPTS, rows)
     save_adapter(tiny, post_infer.ADAPTER)
     return tmp_path
 

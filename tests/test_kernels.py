@@ -7,14 +7,15 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch.nn.functional import cross_entropy
 
-from stages.common import model
-from stages.common.kernels import lora, loss, varlen
+from stages.model import load
+from stages.model.ops import fused_lora, varlen_attention
+from stages.train import loss
 
 TARGETS = ["q_proj", "o_proj", "down_proj"]
 
 
 def tuned(tiny, **changed):
-    base = copy.deepcopy(model.for_answers(tiny.model, None, 1.0))
+    base = copy.deepcopy(load.for_answers(tiny.model, None, 1.0))
     torch.manual_seed(0)
     wrapped = get_peft_model(base, LoraConfig(r=4, lora_alpha=8, target_modules=TARGETS, **changed))
     for name, weight in wrapped.named_parameters():
@@ -33,7 +34,7 @@ def gradients(wrapped, ids):
 def test_a_fused_lora_layer_gives_pefts_numbers_and_gradients(tiny):
     wrapped, ids = tuned(tiny), torch.randint(0, 256, (3, 11))
     before, wanted = gradients(wrapped, ids)
-    assert lora.fuse(wrapped) == len(TARGETS) * tiny.model.random.num_hidden_layers
+    assert fused_lora.fuse(wrapped) == len(TARGETS) * tiny.model.random.num_hidden_layers
     after, given = gradients(wrapped, ids)
     torch.testing.assert_close(after, before, rtol=1e-5, atol=1e-5)
     assert given.keys() == wanted.keys()
@@ -49,7 +50,7 @@ def test_a_fused_layer_keeps_its_adapter_in_float32_under_bfloat16(tiny):
             weight.data = weight.data.bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
         before, wanted = gradients(wrapped, ids)
-        lora.fuse(wrapped)
+        fused_lora.fuse(wrapped)
         after, given = gradients(wrapped, ids)
     assert (after.float() - before.float()).norm() < 0.02 * before.float().norm()
     for name, gradient in wanted.items():
@@ -59,12 +60,12 @@ def test_a_fused_layer_keeps_its_adapter_in_float32_under_bfloat16(tiny):
 
 @pytest.mark.parametrize("changed", [{"lora_dropout": 0.1}, {"use_dora": True}, {"lora_bias": True}])
 def test_layers_with_more_than_lora_are_left_to_peft(tiny, changed):
-    assert lora.fuse(tuned(tiny, **changed)) == 0
+    assert fused_lora.fuse(tuned(tiny, **changed)) == 0
 
 
 def test_a_disabled_or_merged_adapter_is_left_to_peft(tiny):
     wrapped, ids = tuned(tiny), torch.randint(0, 256, (1, 5))
-    lora.fuse(wrapped)
+    fused_lora.fuse(wrapped)
     on = wrapped(input_ids=ids).logits
     with wrapped.disable_adapter():
         off = wrapped(input_ids=ids).logits
@@ -88,6 +89,6 @@ def test_the_chunked_loss_is_cross_entropy_with_its_gradient(tokens):
 
 
 def test_rows_laid_end_to_end_start_where_their_positions_do():
-    bounds = varlen.boundaries(torch.tensor([[0, 1, 2, 0, 0, 1]]))
+    bounds = varlen_attention.boundaries(torch.tensor([[0, 1, 2, 0, 0, 1]]))
     assert bounds["cu_seq_lens_q"].tolist() == [0, 3, 4, 6]
     assert bounds["max_length_q"] == 3

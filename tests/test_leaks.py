@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from stages.common import dataset
-from stages.common.leaks import GRAM, SAME, SIMILAR, Leaks
-from stages.common.sources import builtin
+from stages.data import dataset
+from stages.data.leaks import GRAM, SAME, SIMILAR, Leaks
+from stages.data.sources import builtin
 
 ROOT = Path(__file__).resolve().parent.parent
 # Two hands wrote of the same things: no sentence of one is in the other.
@@ -344,7 +344,7 @@ def test_of_several_sets_the_first_by_name_is_named_in_any_order(rule):
 
 SCRIPT = """
 import json, sys
-from stages.common.leaks import Leaks
+from stages.data.leaks import Leaks
 given = json.load(sys.stdin)
 leaks = Leaks(given["rows"])
 print(json.dumps([leaks.reason(question) for question in given["questions"]]))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from stages.common import lockfile, unlock
+from stages.runtime import lockfile, unlock
 from tests.conftest import ROOT
 from tests.verify import recorded
 

@@ -5,10 +5,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from stages.common import memory, model, params
-from stages.common.errors import UserError
-from stages.common.memory import answers, training
-from stages.common.params.__main__ import merged
+from stages import params
+from stages.files.errors import UserError
+from stages.model import load, memory
+from stages.model.memory import generation, training
+from stages.params.__main__ import merged
 
 # GB reserved by torch on an H100, for rows of 936 tokens in the mean: python -m tests.benchmarks.gpu
 MEASURED = {"h100-8b": 54.9, "gpu-8b-24gb": 19.3}
@@ -53,9 +54,9 @@ def test_an_answering_batch_is_halved_until_it_fits():
     checked = params.check(merged("h100-8b"))
 
     def estimate(changed):
-        return answers.estimate(eight_billion(), changed, 1000)
+        return generation.estimate(eight_billion(), changed, 1000)
 
-    line = memory.advice(estimate, checked, answers.smaller(checked), 48 * memory.GB)
+    line = memory.advice(estimate, checked, generation.smaller(checked), 48 * memory.GB)
     assert "set generation.batch_size: 64 (about" in line
 
 
@@ -68,7 +69,7 @@ def test_every_setting_keeps_the_rows_of_a_step():
 
 
 def test_running_out_says_what_would_fit_and_other_errors_stay_theirs(tiny, capsys):
-    tuned = model.for_training(tiny.model, tiny.lora, 0, False)
+    tuned = load.for_training(tiny.model, tiny.lora, 0, False)
 
     def estimate(changed):
         return training.estimate(tuned, changed, [100] * 8)

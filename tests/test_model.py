@@ -7,14 +7,14 @@ import socket
 import pytest
 import torch
 
-from stages.common import model
-from stages.common.errors import UserError
-from stages.common.models import folders, package
+from stages.files.errors import UserError
+from stages.model import load
+from stages.model.weights import cache, gguf_package
 
 
 @pytest.fixture(scope="module")
 def committed():
-    from stages.common import params
+    from stages import params
 
     return params.load()
 
@@ -22,17 +22,17 @@ def committed():
 def test_the_embedded_model_keeps_its_logits_through_the_conversion(committed):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    path = package.gguf_path(committed.model.package)
+    path = gguf_package.gguf_path(committed.model.package)
     original = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
-    converted = AutoModelForCausalLM.from_pretrained(model.folder(committed.model), dtype=torch.float32)
-    tokenizer = AutoTokenizer.from_pretrained(model.folder(committed.model))
+    converted = AutoModelForCausalLM.from_pretrained(load.folder(committed.model), dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(load.folder(committed.model))
     ids = tokenizer("What is the CURB-65 score of a man of 84?", return_tensors="pt").input_ids
     with torch.inference_mode():
         assert torch.equal(original(ids).logits, converted(ids).logits)
 
 
 def test_the_embedded_tokenizer_stops_at_the_end_of_a_turn(committed):
-    tokenizer = model.tokenizer(committed.model)
+    tokenizer = load.tokenizer(committed.model)
     assert (tokenizer.eos_token, tokenizer.pad_token) == ("<|im_end|>", "<|endoftext|>")
     assert tokenizer("a").input_ids[0] != tokenizer.bos_token_id
     text = "Temp 38.9 °C, CHA₂DS₂-VASc ≥ 2 <think>\nwhy\n</think>"
@@ -40,9 +40,9 @@ def test_the_embedded_tokenizer_stops_at_the_end_of_a_turn(committed):
 
 
 def test_a_folder_is_made_once(tiny, monkeypatch):
-    first = model.folder(tiny.model)
-    monkeypatch.setattr("stages.common.models.random._make", None)
-    assert model.folder(tiny.model) == first
+    first = load.folder(tiny.model)
+    monkeypatch.setattr("stages.model.weights.random_model._make", None)
+    assert load.folder(tiny.model) == first
 
 
 def test_other_code_makes_another_folder(monkeypatch, tmp_path):
@@ -53,7 +53,7 @@ def test_other_code_makes_another_folder(monkeypatch, tmp_path):
         path.write_text(f"def make(target): (target / 'config.json').write_text('{number}')")
         place = {}
         exec(compile(path.read_text(), path, "exec"), place)
-        made.append(folders.cached(["key"], place["make"]))
+        made.append(cache.cached(["key"], place["make"]))
     assert made[0] != made[1] == made[2]
     assert [(folder / "config.json").read_text() for folder in made] == ["1", "2", "2"]
 
@@ -64,8 +64,8 @@ def test_what_a_killed_process_left_is_removed(monkeypatch, tmp_path):
     def make(target):
         (target / "config.json").write_text("{}")
 
-    (folder := folders.cached(["key"], make)).rename(folder.with_name(f"{folder.name}.partial-abc"))
-    assert folders.cached(["key"], make) == folder
+    (folder := cache.cached(["key"], make)).rename(folder.with_name(f"{folder.name}.partial-abc"))
+    assert cache.cached(["key"], make) == folder
     assert sorted(path.name for path in folder.parent.iterdir() if path.is_dir()) == [folder.name]
 
 
@@ -76,9 +76,9 @@ def test_a_folder_that_fails_half_way_is_not_kept(tiny, monkeypatch, tmp_path):
         (target / "config.json").write_text("{")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("stages.common.models.random._make", broken)
+    monkeypatch.setattr("stages.model.weights.random_model._make", broken)
     with pytest.raises(KeyboardInterrupt):
-        model.folder(tiny.model)
+        load.folder(tiny.model)
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"]
 
 
@@ -96,13 +96,13 @@ def test_a_folder_that_fails_half_way_is_not_kept(tiny, monkeypatch, tmp_path):
 )
 def test_an_embedded_model_that_is_not_the_pinned_one_is_refused(committed, change, line):
     with pytest.raises(UserError, match=line):
-        package.folder(committed.model.package.model_copy(update=change))
+        gguf_package.folder(committed.model.package.model_copy(update=change))
 
 
 def test_a_hub_model_that_cannot_be_had_is_one_clear_line(tiny):
     hub = tiny.model.hub.model_copy(update={"path": "nobody/no-such-model"})
     with pytest.raises(UserError, match="model nobody/no-such-model at 6a6f4aa41979: ") as error:
-        model.folder(tiny.model.model_copy(update={"source": "hub", "hub": hub}))
+        load.folder(tiny.model.model_copy(update={"source": "hub", "hub": hub}))
     assert "\n" not in str(error.value)
 
 
@@ -117,14 +117,14 @@ def test_a_hub_model_that_cannot_be_had_is_one_clear_line(tiny):
 def test_what_needs_a_gpu_says_so_where_there_is_none(tiny, change, line):
     chosen = tiny.model.model_copy(update=change)
     with pytest.raises(UserError, match=line):
-        model.for_answers(chosen, None, 1.0)
+        load.for_answers(chosen, None, 1.0)
     with pytest.raises(UserError, match=line):
-        model.for_training(chosen, tiny.lora, 0, False)
+        load.for_training(chosen, tiny.lora, 0, False)
 
 
 def test_a_target_module_that_the_model_lacks_is_one_clear_line(tiny):
     with pytest.raises(UserError, match=r"lora\.target_modules: "):
-        model.for_training(tiny.model, tiny.lora.model_copy(update={"target_modules": ["nothing"]}), 0, False)
+        load.for_training(tiny.model, tiny.lora.model_copy(update={"target_modules": ["nothing"]}), 0, False)
 
 
 @pytest.mark.parametrize(
@@ -139,32 +139,32 @@ def test_a_target_module_that_the_model_lacks_is_one_clear_line(tiny):
 )
 def test_modules_and_layers_that_exist_only_in_part_are_refused(tiny, change, line):
     with pytest.raises(UserError, match=line) as error:
-        model.for_training(tiny.model, tiny.lora.model_copy(update=change), 0, False)
+        load.for_training(tiny.model, tiny.lora.model_copy(update=change), 0, False)
     assert "\n" not in str(error.value)
 
 
 def test_a_module_outside_of_the_chosen_layers_is_refused(tiny):
     odd = tiny.lora.model_copy(update={"target_modules": ["q_proj", "norm"], "layers_to_transform": [1]})
     with pytest.raises(UserError, match=r"^lora\.target_modules: norm: it is in none of lora\.layers_to_transf"):
-        model.for_training(tiny.model, odd, 0, False)
+        load.for_training(tiny.model, odd, 0, False)
 
 
 def test_the_named_modules_of_the_named_layers_are_trained(tiny):
     chosen = tiny.lora.model_copy(update={"target_modules": ["q_proj", "self_attn.o_proj"], "layers_to_transform": [1]})
-    tuned = model.for_training(tiny.model, chosen, 0, False)
+    tuned = load.for_training(tiny.model, chosen, 0, False)
     trained = {name.split(".lora_")[0] for name, weight in tuned.named_parameters() if weight.requires_grad}
     stem = "base_model.model.model.layers.1.self_attn"
     assert trained == {f"{stem}.q_proj", f"{stem}.o_proj"}
 
 
 def test_settings_for_sampling_that_a_model_brings_do_not_reach_greedy_answers(tiny, tmp_path, monkeypatch):
-    folder = shutil.copytree(model.folder(tiny.model), tmp_path / "model")
+    folder = shutil.copytree(load.folder(tiny.model), tmp_path / "model")
     given = json.loads((folder / "generation_config.json").read_text())
     sampling = {"do_sample": True, "temperature": 0.3, "repetition_penalty": 1.9, "no_repeat_ngram_size": 2}
     (folder / "generation_config.json").write_text(json.dumps({**given, **sampling, "eos_token_id": [5, 6]}))
-    plain = model.for_answers(tiny.model, None, 1.0)
-    monkeypatch.setattr(model, "folder", lambda _: folder)
-    loaded = model.for_answers(tiny.model, None, 1.0)
+    plain = load.for_answers(tiny.model, None, 1.0)
+    monkeypatch.setattr(load, "folder", lambda _: folder)
+    loaded = load.for_answers(tiny.model, None, 1.0)
     ids = torch.arange(20).unsqueeze(0)
     asked = {"max_new_tokens": 40, "do_sample": False, "eos_token_id": 258, "pad_token_id": 259}
     assert torch.equal(plain.generate(ids, **asked), loaded.generate(ids, **asked))
@@ -180,15 +180,15 @@ def test_an_impossible_cache_folder_is_one_clear_line(tiny, tmp_path, monkeypatc
     with pytest.raises(
         UserError, match=r"^.*file.*models: .*\(Not a directory\): set AI_MEDICAL_CHATBOT_CACHE to"
     ) as error:
-        model.folder(tiny.model)
+        load.folder(tiny.model)
     assert "\n" not in str(error.value)
 
 
 def test_a_model_that_is_in_the_cache_needs_no_right_to_write(tiny, monkeypatch):
-    first = model.folder(tiny.model)
+    first = load.folder(tiny.model)
     monkeypatch.setattr("tempfile.TemporaryFile", None)
     monkeypatch.setattr("filelock.FileLock", None)
-    assert model.folder(tiny.model) == first
+    assert load.folder(tiny.model) == first
 
 
 @pytest.mark.parametrize("own", [{}, {"timeout": None}, {"timeout": 600}], ids=str)
@@ -197,12 +197,12 @@ def test_a_hub_that_does_not_answer_is_given_up(monkeypatch, own):
     from huggingface_hub import close_session
     from huggingface_hub.utils import get_session
 
-    from stages.common import network
+    from stages.files import timeouts
 
-    monkeypatch.setattr(network, "SECONDS", 0.2)
+    monkeypatch.setattr(timeouts, "SECONDS", 0.2)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     with socket.create_server(("127.0.0.1", 0)) as deaf:
-        network.give_up_in_time("model x")
+        timeouts.give_up_in_time("model x")
         with pytest.raises(httpx.TimeoutException):
             get_session().get(f"http://127.0.0.1:{deaf.getsockname()[1]}", **own)
     close_session()

@@ -12,9 +12,9 @@ from itertools import pairwise
 
 import pytest
 
-from stages.common import params
-from stages.common.errors import UserError
-from stages.common.params import __main__ as command
+from stages import params
+from stages.files.errors import UserError
+from stages.params import __main__ as command
 from tests.conftest import ROOT
 
 with contextlib.chdir(ROOT):

@@ -20,7 +20,7 @@ def repro(clone):
 def clone(tmp_path_factory):
     """The working tree's files as a fresh repository, with the tiny preset, after a first `dvc repro`."""
     clone = working_tree(tmp_path_factory.mktemp("clone") / "project with a space")
-    run(clone, "python", "-m", "stages.common.params", "use", "tiny")
+    run(clone, "python", "-m", "stages.params", "use", "tiny")
     assert repro(clone) == ORDER
     return clone
 
@@ -68,7 +68,7 @@ def test_a_changed_learning_rate_reruns_training_and_what_follows(clone):
 
 
 def test_a_changed_scorer_reruns_compare_alone(clone):
-    edit(clone, "stages/common/scoring.py", '"""Grade one answer', '"""Grade an answer')
+    edit(clone, "stages/evaluate/grade.py", '"""Grade one answer', '"""Grade an answer')
     assert repro(clone) == ["compare"]
 
 

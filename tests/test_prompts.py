@@ -5,8 +5,8 @@ import copy
 import pytest
 from tokenizers import processors
 
-from stages.common.errors import UserError
-from stages.common.prompts import Formatter, fit
+from stages.data.prompts import Formatter, fit
+from stages.files.errors import UserError
 
 ROW = {"id": "1", "set": "train", "question": "Which?", "reasoning": "First {this}.", "response": "That."}
 R1 = (

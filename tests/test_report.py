@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common import comparison, scoring
-from stages.common.form import form
-from stages.common.report import answers, charts, page, tables, texts, wording
-from stages.common.report.context import Context, outcomes
+from stages.evaluate import comparison
+from stages.evaluate.form import form
+from stages.evaluate.grade import grade
+from stages.report import charts, display, page, questions, tables, wording
+from stages.report.context import Context, outcomes
 
 TAGS = {
     "html",
@@ -52,9 +53,9 @@ def row(name, before, after, *, kind="number", finish_reason="stop", **record):
     record = {"id": f"{name}-{len(before)}-{len(after)}", "kind": kind, "question": "How much?", "answer": "3"} | record
     arms = {}
     for arm, text in (("before", before), ("after", after)):
-        grade = scoring.grade(record, text, relative_tolerance=0.01, overlap_threshold=0.4)
+        found = grade(record, text, relative_tolerance=0.01, overlap_threshold=0.4)
         answer = {"text": text, "tokens": len(text.split()), "finish_reason": finish_reason}
-        arms[arm] = {**answer, **vars(grade), **form(text, finish_reason)}
+        arms[arm] = {**answer, **vars(found), **form(text, finish_reason)}
     return {"record": record, "set": name, **arms}
 
 
@@ -249,7 +250,7 @@ def test_a_hostile_text_is_text_wherever_it_stands(text):
     assert set(found.tags) <= TAGS
     assert found.tags.count("script") == found.tags.count("style") == found.tags.count("h1") == 1
     assert {name for name, _ in found.attributes if name.startswith("on")} == set()
-    assert found.text.count(texts.clean(text)) >= 12
+    assert found.text.count(display.clean(text)) >= 12
     assert not re.search("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", html)
     short = page.markdown(whole)
     short.encode()
@@ -258,22 +259,22 @@ def test_a_hostile_text_is_text_wherever_it_stands(text):
 
 @given(st.text(alphabet=st.characters(), max_size=200))
 def test_any_text_becomes_utf_8(text):
-    assert len(texts.clean(texts.clip(text, 50)).encode()) < 1_000
+    assert len(display.clean(display.clip(text, 50)).encode()) < 1_000
 
 
 @given(st.text(alphabet="ab </think>\n", max_size=80), st.text(alphabet="ab </think>\n", max_size=80))
 def test_marks_change_no_word(before, after):
-    marked = texts.marked(before, after)
+    marked = display.marked(before, after)
     if marked is not None:
         assert ["".join(text for _, text in side) for side in marked] == [before, after]
 
 
 def test_marks_are_of_the_words_that_differ():
-    before, after = texts.marked("The CURB-65 score is 2, so: home.", "The CURB-65 score is 3, so: ward.")
+    before, after = display.marked("The CURB-65 score is 2, so: home.", "The CURB-65 score is 3, so: ward.")
     assert [text for alone, text in before if alone] == ["2", "home"]
     assert [text for alone, text in after if alone] == ["3", "ward"]
-    assert texts.marked("Nothing of this is shared.", "Something else altogether, quite.") is None
-    assert texts.marked("word " * 5_000, "word " * 4_999) is None
+    assert display.marked("Nothing of this is shared.", "Something else altogether, quite.") is None
+    assert display.marked("word " * 5_000, "word " * 4_999) is None
 
 
 @pytest.mark.parametrize(
@@ -290,11 +291,11 @@ def test_marks_are_of_the_words_that_differ():
     ],
 )
 def test_an_answer_is_split_as_the_graders_split_it(text, thinking, response):
-    assert texts.parts(text) == (thinking, response)
+    assert display.parts(text) == (thinking, response)
 
 
 def test_a_long_text_is_shortened_in_its_middle_and_says_so():
-    assert texts.clip("a" * 50 + "b" * 1_000 + "c" * 50, 100) == (
+    assert display.clip("a" * 50 + "b" * 1_000 + "c" * 50, 100) == (
         "a" * 50 + "\n[… 1,000 characters are left out here …]\n" + "c" * 50
     )
     huge = row("heldout", "<think>" * 100_000, "3 " * 500_000)
@@ -302,9 +303,9 @@ def test_a_long_text_is_shortened_in_its_middle_and_says_so():
 
 
 def test_a_page_of_many_questions_stays_bounded():
-    assert answers.limit([{}] * 10) == 20_000
-    assert answers.limit([{}] * 2_000) == 6_000
-    assert answers.limit([{}] * 1_000_000) == 1_000
+    assert questions.limit([{}] * 10) == 20_000
+    assert questions.limit([{}] * 2_000) == 6_000
+    assert questions.limit([{}] * 1_000_000) == 1_000
 
 
 def test_the_same_context_gives_the_same_bytes():

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from stages.common.report import page as report
+from stages.report import page as report
 from tests.test_report import HOSTILE, context, row, sample
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -19,9 +19,13 @@ from tqdm import tqdm
 from transformers import TrainerCallback
 
 from stages import baseline_infer, finetune_lora, post_infer
-from stages.common import adapter, checkpoints, inference, likelihood, lockfile, model, records, resume, stage
-from stages.common.engines import continuous
-from stages.common.prompts import Formatter
+from stages.data.prompts import Formatter
+from stages.files import records
+from stages.generate import answers, likelihood
+from stages.generate.engines import continuous_batching
+from stages.model import adapter, load
+from stages.runtime import lockfile, resume, stage
+from stages.train import checkpoints
 from tests.conftest import fork, save_adapter
 
 ROWS = [
@@ -297,7 +301,7 @@ def test_a_checkpoint_is_the_only_one_and_no_pickle(workspace, tiny, monkeypatch
 
 
 def test_finished_chunks_are_not_answered_again(workspace, tiny, monkeypatch):
-    whole = continuous._chunk
+    whole = continuous_batching._chunk
     asked = []
 
     def chunk(steps, chunk, *rest):
@@ -309,7 +313,7 @@ def test_finished_chunks_are_not_answered_again(workspace, tiny, monkeypatch):
 
     baseline_infer.main(tiny)
     expected = outputs()
-    monkeypatch.setattr(continuous, "_chunk", chunk)
+    monkeypatch.setattr(continuous_batching, "_chunk", chunk)
     with pytest.raises(KeyboardInterrupt):
         baseline_infer.main(tiny)
     baseline_infer.main(tiny)
@@ -330,7 +334,7 @@ def test_finished_losses_are_not_computed_again(workspace, tiny, monkeypatch):
 
     monkeypatch.setattr(likelihood, "_batch", batch)
     monkeypatch.setattr(likelihood, "_batches", lambda order, rows: records.batches(order, 4))
-    monkeypatch.setattr(inference, "PROMPTS", finetune_lora.EVAL)
+    monkeypatch.setattr(answers, "PROMPTS", finetune_lora.EVAL)
     with pytest.raises(KeyboardInterrupt):
         baseline_infer.main(tiny)
     baseline_infer.main(tiny)
@@ -378,9 +382,9 @@ def test_a_damaged_checkpoint_is_not_gone_on_from(workspace, tiny, monkeypatch, 
 @pytest.mark.parametrize("engine", ["continuous", "transformers"])
 def test_a_chunk_depends_on_nothing_outside_it(tiny, tiny_tokenizer, dtype, engine):
     params = changed(changed(tiny, "model", dtype=dtype), "generation", engine=engine, max_new_tokens=80)
-    base = model.for_answers(params.model, None, 1.0)
+    base = load.for_answers(params.model, None, 1.0)
     prompts = tiny_tokenizer([f"{n} " * (3 + 29 * n % 71) for n in range(14)]).input_ids
-    generate = inference.engine(params.generation)
+    generate = answers.engine(params.generation)
 
     def answered(skip):
         with tqdm(disable=True) as bar:
@@ -394,7 +398,7 @@ def test_a_chunk_depends_on_nothing_outside_it(tiny, tiny_tokenizer, dtype, engi
 
 @pytest.mark.parametrize("what", ["params", "data", "adapter", "code", "library", "processor"])
 def test_what_another_configuration_left_is_removed_and_not_used(workspace, tiny, monkeypatch, tmp_path, what):
-    used, inputs = [tiny.model, 1.0], [inference.PROMPTS, post_infer.ADAPTER]
+    used, inputs = [tiny.model, 1.0], [answers.PROMPTS, post_infer.ADAPTER]
 
     def leave(name, expected):
         with contextlib.suppress(KeyboardInterrupt), resume.place("one", used, inputs) as place:
@@ -408,7 +412,7 @@ def test_what_another_configuration_left_is_removed_and_not_used(workspace, tiny
         case "params":
             used[1] = 0.5
         case "data":
-            records.write(inference.PROMPTS, [{"id": "1"}])
+            records.write(answers.PROMPTS, [{"id": "1"}])
         case "adapter":
             (post_infer.ADAPTER / adapter.CONFIG).write_text("{}")
         case "code":

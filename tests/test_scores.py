@@ -11,13 +11,13 @@ from random import Random
 
 import pytest
 
-from stages.common.scores.catalogue import SCORES
-from stages.common.scores.measures import Number, Pressure
-from stages.common.scores.people import Patients
-from stages.common.scores.score import Either, Reading
-from stages.common.scores.signs import SKIP, Choice, Flag
-from stages.common.scores.vignette import write
-from stages.common.sources.builtin import rows
+from stages.data.sources.builtin import rows
+from stages.data.vignettes.catalogue import SCORES
+from stages.data.vignettes.measures import Number, Pressure
+from stages.data.vignettes.people import Patients
+from stages.data.vignettes.score import Either, Reading
+from stages.data.vignettes.signs import SKIP, Choice, Flag
+from stages.data.vignettes.vignette import write
 
 BY_NAME = {score.name: score for score in SCORES}
 ROWS = list(islice(rows(1), 2000))
@@ -278,7 +278,7 @@ def test_questions_hardly_ever_repeat():
 
 def test_a_row_depends_on_seed_and_place_alone():
     code = (
-        "import itertools, json; from stages.common.sources.builtin import rows; "
+        "import itertools, json; from stages.data.sources.builtin import rows; "
         "print(json.dumps(list(itertools.islice(rows(1), 50))))"
     )
     for hash_seed in ("1", "2"):

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.common import scoring
-from stages.common.errors import UserError
-from stages.common.graders.overlap import rouge_l
-from stages.common.sources import builtin
+from stages.data.sources import builtin
+from stages.evaluate import grade as grading
+from stages.evaluate.graders.overlap import rouge_l
+from stages.files.errors import UserError
 
 # One answer a line: what a careful reader takes it to state, by the documented rules; `miss` where the graders do not.
 TABLE = [json.loads(line) for line in Path(__file__).with_name("graded_answers.jsonl").open(encoding="utf-8")]
@@ -85,7 +85,7 @@ REPEATED = (
 
 
 def graded(record, text):
-    return scoring.grade(record, text, relative_tolerance=0.01, overlap_threshold=0.4)
+    return grading.grade(record, text, relative_tolerance=0.01, overlap_threshold=0.4)
 
 
 def rows():
@@ -148,7 +148,7 @@ def test_integers_are_exact_and_other_numbers_within_the_tolerance():
     assert not graded(NUMBER, "The score is 3.01.").correct
     body_mass = {"kind": "number", "answer": "24.7"}
     assert graded(body_mass, "The BMI is 24.6.").correct
-    assert not scoring.grade(body_mass, "The BMI is 24.6.", relative_tolerance=0.001, overlap_threshold=0.4).correct
+    assert not grading.grade(body_mass, "The BMI is 24.6.", relative_tolerance=0.001, overlap_threshold=0.4).correct
     for answer in ("1250", "1,250", "1250 mL", "1250.0"):
         assert graded({"kind": "number", "answer": answer}, "1,250 mL").correct
         assert not graded({"kind": "number", "answer": answer}, "1,251 mL").correct
@@ -163,7 +163,7 @@ def test_overlap_is_rouge_l_and_its_threshold_decides():
     assert rouge_l("two beta-hCG tests 48 h apart", "β-hCG 48 h apart") == pytest.approx(8 / 11)
     assert rouge_l("", "x") == rouge_l("…", "…") == 0
     for threshold, correct in ((0.6, True), (0.7, False)):
-        grade = scoring.grade(
+        grade = grading.grade(
             {"kind": "open", "response": "The cat sat on the mat."},
             "<think>The cat sat on the mat.</think>A cat is on the mat",
             relative_tolerance=0.01,

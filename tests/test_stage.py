@@ -17,9 +17,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from stages.common import costs as costs_module
-from stages.common import records, stage
-from stages.common.errors import UserError, naming, words
+from stages.files import records
+from stages.files.errors import UserError, naming, words
+from stages.runtime import costs as costs_module
+from stages.runtime import stage
 from tests.conftest import ROOT
 
 
@@ -66,7 +67,7 @@ def test_an_error_begins_a_line_of_its_own_after_a_progress_bar(capsys):
 
 def interrupted(workplace, main, sent=signal.SIGTERM):
     """A stage in a process of its own, which has ended; `main` is the body of its function, and `send()` signals it."""
-    code = f"import sys; sys.path[:0] = ['.', {str(ROOT)!r}]\nimport os, signal\nfrom stages.common import stage\n"
+    code = f"import sys; sys.path[:0] = ['.', {str(ROOT)!r}]\nimport os, signal\nfrom stages.runtime import stage\n"
     code += "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # background jobs are born deaf to it
     code += f"def send(*_):\n    os.kill(os.getpid(), {sent:d})\n"
     code += f"def main(params):\n{indent(main, '    ')}\n    return 'went on'\nstage.run('some_stage', main)\n"

@@ -15,8 +15,8 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import binom, binomtest, norm, sem, ttest_1samp
 from scipy.stats import t as student
 
-from stages.common import statistics
-from stages.common.statistics import holm, paired, score_interval, smallest_difference, verdict, wilson
+from stages.evaluate import statistics
+from stages.evaluate.statistics import holm, paired, score_interval, smallest_difference, verdict, wilson
 
 NONE = "no difference shown"
 RATES = (0.02, 0.2, 0.5, 0.8, 0.98)
@@ -430,7 +430,7 @@ def test_impossible_counts_and_p_values_are_refused(call):
 
 PROGRAM = """
 import numpy as np
-from stages.common.statistics import holm, paired, smallest_difference
+from stages.evaluate.statistics import holm, paired, smallest_difference
 draw = np.random.default_rng(0)
 before, after = draw.random(200), draw.random(200)
 print(paired(before, after, seed=5), paired(before > 0.5, after > 0.5, seed=5), holm({"b": 0.02, "a": 0.01}))

@@ -21,8 +21,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from stages import fetch_dataset
-from stages.common import lockfile, params, resume, stage
+from stages import fetch_dataset, params
+from stages.runtime import lockfile, resume, stage
 from tests.clones import BIN, outputs, run
 from tests.conftest import fork
 
@@ -318,7 +318,7 @@ def test_a_limit_that_no_library_fits_into(place):
     """Checked before one is loaded: NumPy's would try for ever."""
     before = outputs(place)
     code = f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({250 * 2**20},) * 2); "
-    code += "from stages import fetch_dataset; from stages.common import stage; "
+    code += "from stages import fetch_dataset; from stages.runtime import stage; "
     code += "stage.run('fetch_dataset', fetch_dataset.main)"
     line = one_line(run(place, sys.executable, "-c", code, check=False), "fetch_dataset")
     assert line == "out of memory: a limit of 262 MB is set (ulimit -v), and libraries alone take 1,000 MB: raise it"
@@ -326,11 +326,11 @@ def test_a_limit_that_no_library_fits_into(place):
 
 
 def test_a_model_folder_that_is_damaged(place, tiny, monkeypatch):
-    from stages.common import model
+    from stages.model import load
 
     monkeypatch.setenv("AI_MEDICAL_CHATBOT_CACHE", str(place / "mine"))
     before = outputs(place)
-    folder = model.folder(tiny.model)
+    folder = load.folder(tiny.model)
     with (folder / "model.safetensors").open("r+b") as file:
         file.truncate(5000)
     line = one_line(forked("baseline_infer"), "baseline_infer")
@@ -518,13 +518,13 @@ def test_two_at_once(clones, tmp_path):
 
 @pytest.mark.parametrize("wants", ["pickle", "code"])
 def test_a_model_with_code_in_it_is_refused(place, tiny, wants, monkeypatch):
-    from stages.common import model
+    from stages.model import load
 
     hub = tiny.model.hub
     folder = place / "snapshot"
     folder.mkdir()
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(folder))
-    for path in model.folder(tiny.model).iterdir():
+    for path in load.folder(tiny.model).iterdir():
         if wants == "code" or path.suffix != ".safetensors":
             shutil.copy(path, folder)
     bomb = f"open({str(place / 'exploded')!r}, 'w')"
@@ -592,9 +592,9 @@ def config(file="config.json", **changed):
     ],
 )
 def test_a_hub_model_of_no_use(place, tiny, change, reason, monkeypatch):
-    from stages.common import model
+    from stages.model import load
 
-    folder = shutil.copytree(model.folder(tiny.model), place / "snapshot")
+    folder = shutil.copytree(load.folder(tiny.model), place / "snapshot")
     (folder / "evil.py").write_text(f"open({str(place / 'exploded')!r}, 'w')\nclass Model: pass\nclass T: pass\n")
     change(folder)
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(folder))
@@ -625,7 +625,8 @@ def test_a_hub_that_never_answers(place, name, section):
     text = Path("params.yaml").read_text(encoding="utf-8")
     Path("params.yaml").write_text(re.sub(rf"(?ms)^({section}:.*?^  source:) \w+", r"\1 hub", text), encoding="utf-8")
     with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:  # accepts, and says nothing
-        code = f"from stages.common import network, stage; network.SECONDS = 0.2; from stages import {name}; "
+        code = f"from stages import {name}; from stages.files import timeouts; from stages.runtime import stage; "
+        code += "timeouts.SECONDS = 0.2; "
         silence = {"HF_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}", "HF_HUB_OFFLINE": "0"}
         command = sys.executable, "-c", f"{code}stage.run({name!r}, {name}.main)"
         done = run(place, *command, check=False, HF_HOME=str(place / "hf"), HF_TOKEN="hf_s3nt1nel", **silence)

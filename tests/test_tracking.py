@@ -10,8 +10,8 @@ from unittest import mock
 
 import pytest
 
-from stages.common import stage, tracking
-from stages.common.errors import UserError
+from stages.files.errors import UserError
+from stages.runtime import stage, tracking
 from tests.conftest import ROOT
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
@@ -215,7 +215,7 @@ def test_an_interrupted_run_ends_with_the_exit_code(client, run, closed):
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_writes_what_the_client_holds_back(tmp_path, sent):
-    code = f"import os, signal, sys; sys.path.insert(0, {str(ROOT)!r})\nfrom stages.common import stage, tracking\n"
+    code = f"import os, signal, sys; sys.path.insert(0, {str(ROOT)!r})\nfrom stages.runtime import stage, tracking\n"
     code += "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # background jobs are born deaf to it
     code += "def main(params):\n    tracking.start(tracking.mode())\n    import wandb\n"
     code += f"    wandb.log({{'a_curve': 1}})\n    os.kill(os.getpid(), {sent:d})\n"

@@ -10,10 +10,12 @@ import torch
 from transformers import TrainerCallback
 
 from stages import finetune_lora
-from stages.common import adapter, model, records, tracking
-from stages.common.errors import UserError
-from stages.common.prompts import Formatter
-from stages.common.trainer import CompletionTrainer
+from stages.data.prompts import Formatter
+from stages.files import records
+from stages.files.errors import UserError
+from stages.model import adapter, load
+from stages.runtime import tracking
+from stages.train.trainer import CompletionTrainer
 
 ROWS = [
     {"id": str(n), "set": "train", "question": f"Question {n}?", "reasoning": "why " * n, "response": f"Answer {n}."}
@@ -39,7 +41,7 @@ def trainer(workspace, tiny, tiny_tokenizer):
     from datasets import Dataset
 
     return CompletionTrainer(
-        model=model.for_training(tiny.model, tiny.lora, 0, False),
+        model=load.for_training(tiny.model, tiny.lora, 0, False),
         args=finetune_lora.config(tiny),
         train_dataset=Dataset.from_list(finetune_lora.examples(finetune_lora.TRAIN)),
         processing_class=tiny_tokenizer,
@@ -118,7 +120,7 @@ def test_packed_rows_do_not_see_each_other(workspace, tiny, tiny_tokenizer):
     training = tiny.training.model_copy(update={"packing": True, "per_device_train_batch_size": 1})
     rows = finetune_lora.examples(finetune_lora.TRAIN)
     trainer = CompletionTrainer(
-        model=model.for_training(tiny.model, tiny.lora, 0, False),
+        model=load.for_training(tiny.model, tiny.lora, 0, False),
         args=finetune_lora.config(tiny.model_copy(update={"training": training})),
         train_dataset=Dataset.from_list(rows[:2]),
         processing_class=tiny_tokenizer,
@@ -166,7 +168,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_no_adapter(workspace, 
 
 
 def test_weights_that_are_not_finite_are_not_saved(tiny, tmp_path):
-    tuned = model.for_training(tiny.model, tiny.lora, 0, False)
+    tuned = load.for_training(tiny.model, tiny.lora, 0, False)
     adapter.save(tuned, tmp_path / "adapter")
     before = (tmp_path / "adapter" / adapter.WEIGHTS).read_bytes()
     next(weight for name, weight in tuned.named_parameters() if "lora_B" in name).data[0, 0] = float("nan")
@@ -178,7 +180,7 @@ def test_weights_that_are_not_finite_are_not_saved(tiny, tmp_path):
 
 
 def test_an_adapter_that_cannot_be_written_leaves_nothing_behind(tiny, tmp_path, monkeypatch):
-    tuned = model.for_training(tiny.model, tiny.lora, 0, False)
+    tuned = load.for_training(tiny.model, tiny.lora, 0, False)
 
     def full(folder, **_):
         folder.mkdir()
@@ -193,7 +195,7 @@ def test_an_adapter_that_cannot_be_written_leaves_nothing_behind(tiny, tmp_path,
 
 @pytest.mark.parametrize("optim", ["adamw_8bit", "paged_adamw_8bit"])
 def test_an_optimizer_without_its_library_is_one_line_before_the_model_is_loaded(workspace, tiny, monkeypatch, optim):
-    monkeypatch.setattr(model, "for_training", None)
+    monkeypatch.setattr(load, "for_training", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     line = rf"^training\.optim: {optim} needs bitsandbytes, .*: make install-gpu, or set it to adamw_torch$"
     with pytest.raises(UserError, match=line):
@@ -211,7 +213,7 @@ def test_packed_rows_are_counted_one_by_one(workspace, tiny):
 
 
 def test_a_wrong_wandb_mode_is_said_before_the_model_is_loaded(workspace, tiny, monkeypatch):
-    monkeypatch.setattr(model, "for_training", None)
+    monkeypatch.setattr(load, "for_training", None)
     monkeypatch.setenv("WANDB_MODE", "bogus")
     with pytest.raises(UserError, match="WANDB_MODE: 'bogus'"):
         finetune_lora.main(tiny)

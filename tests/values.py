@@ -9,19 +9,19 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from hypothesis import strategies as st
 from pydantic.fields import FieldInfo
 
-from stages.common.params import schema, sections
+from stages.params import field_types, schema
 
 LETTERS = st.characters(exclude_categories=["Cs"])
 OF_TEXT = {
-    sections.Text: st.text(LETTERS, min_size=1, max_size=20).filter(str.strip),
-    sections.Commit: st.from_regex(r"[0-9a-f]{40}", fullmatch=True),
-    sections.Sha256: st.from_regex(r"[0-9a-f]{64}", fullmatch=True),
-    sections.SetName: st.from_regex(r"[a-z][a-z0-9_-]{0,9}", fullmatch=True),
-    sections.FileName: st.from_regex(r"([a-z]{1,3}/)?[A-Zé ]{1,3}\.(json|jsonl|csv|parquet)", fullmatch=True),
-    sections.Template: st.tuples(st.text(LETTERS, max_size=9), st.text(LETTERS, max_size=9)).map("{question}".join),
-    sections.HubPath: st.from_regex(r"[A-Za-z0-9]{1,9}/[A-Za-z0-9]{1,9}", fullmatch=True),
-    sections.Package: st.from_regex(r"[a-z][a-z0-9_]{0,9}", fullmatch=True),
-    sections.GgufFile: st.from_regex(r"[A-Za-z0-9]{1,9}\.gguf", fullmatch=True),
+    field_types.Text: st.text(LETTERS, min_size=1, max_size=20).filter(str.strip),
+    field_types.Commit: st.from_regex(r"[0-9a-f]{40}", fullmatch=True),
+    field_types.Sha256: st.from_regex(r"[0-9a-f]{64}", fullmatch=True),
+    field_types.SetName: st.from_regex(r"[a-z][a-z0-9_-]{0,9}", fullmatch=True),
+    field_types.FileName: st.from_regex(r"([a-z]{1,3}/)?[A-Zé ]{1,3}\.(json|jsonl|csv|parquet)", fullmatch=True),
+    field_types.Template: st.tuples(st.text(LETTERS, max_size=9), st.text(LETTERS, max_size=9)).map("{question}".join),
+    field_types.HubPath: st.from_regex(r"[A-Za-z0-9]{1,9}/[A-Za-z0-9]{1,9}", fullmatch=True),
+    field_types.Package: st.from_regex(r"[a-z][a-z0-9_]{0,9}", fullmatch=True),
+    field_types.GgufFile: st.from_regex(r"[A-Za-z0-9]{1,9}\.gguf", fullmatch=True),
 }
 OF_TEXT = {kind.__metadata__[0]: strategy for kind, strategy in OF_TEXT.items()}
 BOUNDS = ("ge", "gt", "le", "lt", "min_length", "max_length", "multiple_of")

@@ -17,9 +17,11 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, Trainer, TrainerCallback, TrainingArguments
 
-from stages import finetune_lora
-from stages.common import inference, likelihood, model, params, records
-from stages.common.params.schema import Params
+from stages import finetune_lora, params
+from stages.files import records
+from stages.generate import answers, likelihood
+from stages.model import load
+from stages.params.schema import Params
 from tests.benchmarks import table
 
 QUESTIONS = 3
@@ -47,12 +49,12 @@ class Clock(TrainerCallback):
 
 def prompts() -> list[records.Row]:
     """The committed run's questions."""
-    return list(records.read(inference.PROMPTS))
+    return list(records.read(answers.PROMPTS))
 
 
 def notebook_answers(checked: Params) -> float:
     """Seconds a question."""
-    plain = AutoModelForCausalLM.from_pretrained(model.folder(checked.model), dtype=torch.float32)
+    plain = AutoModelForCausalLM.from_pretrained(load.folder(checked.model), dtype=torch.float32)
     new = checked.generation.max_new_tokens
     start = time.perf_counter()
     for row in prompts()[:QUESTIONS]:
@@ -62,11 +64,11 @@ def notebook_answers(checked: Params) -> float:
 
 def our_answers(checked: Params) -> float:
     """Seconds a question, over one batch of them, the reference loss included."""
-    answering, tokenizer = model.for_answers(checked.model, None, 1.0), model.tokenizer(checked.model)
+    answering, tokenizer = load.for_answers(checked.model, None, 1.0), load.tokenizer(checked.model)
     asked = prompts()[: checked.generation.batch_size]
-    generate = inference.engine(checked.generation)
+    generate = answers.engine(checked.generation)
     start = time.perf_counter()
-    with inference.tqdm(total=len(asked)) as progress:
+    with answers.tqdm(total=len(asked)) as progress:
         list(generate(answering, tokenizer, [row["prompt_ids"] for row in asked], checked.generation, progress))
     with TemporaryDirectory() as place:
         likelihood.reference_losses(answering, asked, Path(place))
@@ -77,7 +79,7 @@ def notebook_training(checked: Params) -> float:
     """Seconds a row: PEFT's layers in float32, batches padded to their longest row, logits for every token."""
     from peft import LoraConfig, get_peft_model
 
-    plain = AutoModelForCausalLM.from_pretrained(model.folder(checked.model), dtype=torch.float32)
+    plain = AutoModelForCausalLM.from_pretrained(load.folder(checked.model), dtype=torch.float32)
     lora = checked.lora.model_dump() | {"layers_to_transform": None}
     batch = checked.training.per_device_train_batch_size
     clock = Clock()
@@ -111,17 +113,17 @@ def our_training(checked: Params) -> float:
     """Seconds a row, as finetune_lora trains."""
     from datasets import Dataset
 
-    from stages.common.trainer import CompletionTrainer
+    from stages.train.trainer import CompletionTrainer
 
     batch, clock = checked.training.per_device_train_batch_size, Clock()
     checked = checked.model_copy(
         update={"training": checked.training.model_copy(update={"max_steps": (WARM_UP + 2 * ROWS) // batch})}
     )
     CompletionTrainer(
-        model=model.for_training(checked.model, checked.lora, 0, checked.training.gradient_checkpointing),
+        model=load.for_training(checked.model, checked.lora, 0, checked.training.gradient_checkpointing),
         args=finetune_lora.config(checked),
         train_dataset=Dataset.from_list(finetune_lora.examples(finetune_lora.TRAIN)[: WARM_UP + 2 * ROWS]),
-        processing_class=model.tokenizer(checked.model),
+        processing_class=load.tokenizer(checked.model),
         callbacks=[clock],
     ).train()
     return clock.seconds_a_row(batch)

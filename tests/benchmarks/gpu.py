@@ -133,25 +133,25 @@ def train(
     folder: Path, preset: str, full_determinism: bool = True, profile: bool = False, **changed: Any
 ) -> dict[str, Any]:
     """A preset's training, through the project's own code."""
-    from stages import finetune_lora
-    from stages.common import model, params
-    from stages.common.params.__main__ import merged
+    from stages import finetune_lora, params
+    from stages.model import load
+    from stages.params.__main__ import merged
 
     values = merged(preset)
     fixed = {"max_steps": STEPS, "logging_steps": 1, "full_determinism": full_determinism}
     values["training"].update(fixed, **changed.get("training", {}))
     values["model"].update(changed.get("model", {}))
     checked = params.check(values)
-    model.folder = lambda _: folder
-    tuned = model.for_training(
+    load.folder = lambda _: folder
+    tuned = load.for_training(
         checked.model, checked.lora, checked.training.seed, checked.training.gradient_checkpointing
     )
 
     from datasets import Dataset
 
-    from stages.common.trainer import CompletionTrainer
+    from stages.train.trainer import CompletionTrainer
 
-    tokenizer = model.tokenizer(checked.model)
+    tokenizer = load.tokenizer(checked.model)
     ids = [tokenizer(text).input_ids[:2048] for text in rows.texts(ROWS)]
     trainer = CompletionTrainer(
         model=tuned,
@@ -213,18 +213,19 @@ def generate(
     import torch
     from tqdm import tqdm
 
-    from stages.common import model, params
-    from stages.common.engines import continuous, steps
-    from stages.common.params.__main__ import merged
+    from stages import params
+    from stages.generate.engines import continuous_batching, steps
+    from stages.model import load
+    from stages.params.__main__ import merged
 
     values = merged(preset)
     values["model"].update(backend="transformers", **changed.get("model", {}))
     values["generation"].update(chunk_size=QUESTIONS, **changed.get("generation", {}))
     checked = params.check(values)
     generation = checked.generation
-    model.folder = lambda _: folder
-    answering = model.for_answers(checked.model, None, 1.0)
-    tokenizer = model.tokenizer(checked.model)
+    load.folder = lambda _: folder
+    answering = load.for_answers(checked.model, None, 1.0)
+    tokenizer = load.tokenizer(checked.model)
     asked, limits = (one[:count] for one in rows.questions(QUESTIONS, CAP))
     prompts = tokenizer(asked).input_ids
     longest = max(map(len, prompts)) + generation.max_new_tokens
@@ -243,7 +244,7 @@ def generate(
     steps.Steps._capture = timed
     never = SimpleNamespace(eos_token_id=-1)  # random weights stop anywhere: the limits decide
     with tqdm(total=count, disable=True) as progress:
-        list(continuous.generate(answering, never, prompts[:1], generation, progress, [16]))
+        list(continuous_batching.generate(answering, never, prompts[:1], generation, progress, [16]))
         torch.cuda.synchronize()
         if profile:
             from torch.profiler import ProfilerActivity
@@ -251,12 +252,12 @@ def generate(
 
             size = generation.batch_size
             with record(activities=[ProfilerActivity.CUDA]) as seen:
-                list(continuous.generate(answering, never, prompts[:size], generation, progress, [40] * size))
+                list(continuous_batching.generate(answering, never, prompts[:size], generation, progress, [40] * size))
             print(seen.key_averages().table(sort_by="self_cuda_time_total", row_limit=20, max_name_column_width=70))
             return {}
         steps.Slots = lambda whole, size, _: slots(whole, size, longest)
         warm, start, tokens = 0.0, time.perf_counter(), 0
-        for _, answers in continuous.generate(answering, never, prompts, generation, progress, limits):
+        for _, answers in continuous_batching.generate(answering, never, prompts, generation, progress, limits):
             tokens += sum(map(len, answers))
         torch.cuda.synchronize()
     seconds = time.perf_counter() - start - warm
@@ -280,22 +281,24 @@ def agreement(folder: Path, questions: int = 24, new: int = 160) -> dict[str, An
     import torch
     from tqdm import tqdm
 
-    from stages.common import inference, model, params
-    from stages.common.params.__main__ import merged
-    from stages.common.prompts import Formatter
-    from stages.common.sources import builtin
+    from stages import params
+    from stages.data.prompts import Formatter
+    from stages.data.sources import builtin
+    from stages.generate import answers
+    from stages.model import load
+    from stages.params.__main__ import merged
 
     values = merged("cpu")
     values["generation"].update(max_new_tokens=new, batch_size=questions, chunk_size=questions)
     checked = params.check(values)
-    answering, tokenizer = model.for_answers(checked.model, None, 1.0), model.tokenizer(checked.model)
+    answering, tokenizer = load.for_answers(checked.model, None, 1.0), load.tokenizer(checked.model)
     asked = [{"id": "", "set": "", "question": row["Question"]} for row in islice(builtin.rows(7), questions)]
     prompts = [row["prompt_ids"] for row in Formatter(tokenizer, checked.prompt).examples(asked)]
     found = []
     for engine, size in (("transformers", 1), ("continuous", questions), ("continuous", questions)):
         generation = checked.generation.model_copy(update={"engine": engine, "batch_size": size})
         with tqdm(total=questions) as progress:
-            pairs = inference.engine(generation)(answering, tokenizer, prompts, generation, progress)
+            pairs = answers.engine(generation)(answering, tokenizer, prompts, generation, progress)
             found.append({index: ids for order, answers in pairs for index, ids in zip(order, answers, strict=True)})
     same = ties = tokens = 0
     for index, prompt in enumerate(prompts):
@@ -405,9 +408,10 @@ if __name__ == "__main__":
     os.environ.update(UNSLOTH_DISABLE_STATISTICS="1", TOKENIZERS_PARALLELISM="false")
     arguments = sys.argv[1:]
     if len(arguments) < 2:
-        from stages.common import model, params
+        from stages import params
+        from stages.model import load
 
-        main(arguments[0] if arguments else str(model.folder(params.load().model)))
+        main(arguments[0] if arguments else str(load.folder(params.load().model)))
     else:
         tokenizer, name, *rest = arguments
         options = json.loads(rest.pop()) if rest and rest[-1].startswith("{") else {}

@@ -7,7 +7,7 @@ Speed and memory depend on lengths alone. FreedomIntelligence/medical-o1-reasoni
 import random
 from itertools import islice
 
-from stages.common.sources import builtin
+from stages.data.sources import builtin
 
 WORDS, SPREAD, LEAST = 730, 225, 75
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 
-from stages.common.models import folders
+from stages.model.weights import cache
 
 
 def shape_8b(tokenizer: Path) -> Path:
@@ -41,4 +41,4 @@ def shape_8b(tokenizer: Path) -> Path:
             AutoModelForCausalLM.from_config(config).save_pretrained(target)
         loaded.save_pretrained(target)
 
-    return folders.cached(["benchmark", "8b"], make)
+    return cache.cached(["benchmark", "8b"], make)

@@ -1,0 +1,149 @@
+"""Rows from the source that params name: cleaned, counted, and split into those to learn from and those held out.
+
+What cannot be used is left out and counted by reason. That includes a row whose reasoning or response holds a tag
+`<think>` or `</think>`: graders read what follows the last `</think>`, so a model that learned such a row would learn
+to answer where nobody looks. In a question, these and the texts of special tokens are text like any other.
+"""
+
+import math
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from stages.data.sources import builtin, hub_dataset, local_files
+from stages.files import records
+from stages.files.errors import UserError
+from stages.files.records import Row
+from stages.params.data_schema import Dataset
+
+HUB_COLUMNS = {"question": "Question", "reasoning": "Complex_CoT", "response": "Response"}
+BUILTIN_COLUMNS = {**HUB_COLUMNS, "answer": "answer"}
+LONGEST = 500_000  # characters; prompt.max_length allows no more than 131,072 tokens
+# But for tab, line ends and form feed: what is left of another encoding, or of a file that is no text.
+CONTROL = re.compile("[\0-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
+HALF = re.compile("[\ud800-\udfff]")
+TAG = re.compile(r"</?think>", re.IGNORECASE)
+
+
+def source(dataset: Dataset) -> tuple[Iterator[Row], dict[str, str], str]:
+    """The rows of the chosen source as they come, its column for each of ours, and the kind of its questions."""
+    match dataset.source:
+        case "builtin":
+            return builtin.rows(dataset.builtin.seed, dataset.builtin.scores), BUILTIN_COLUMNS, "number"
+        case "hub":
+            return hub_dataset.rows(dataset.hub), HUB_COLUMNS, "open"
+        case "files":
+            columns = {ours: theirs for ours, theirs in dataset.files.columns if theirs}
+            return local_files.rows(dataset.files.data_files, list(columns.values())), columns, "open"
+
+
+class Cleaner:
+    """Turns raw rows into records, and counts what it drops by reason."""
+
+    def __init__(self) -> None:
+        """Start with nothing seen."""
+        self.seen = 0
+        self.dropped: Counter[str] = Counter()
+        self._questions: set[int] = set()
+
+    def clean(
+        self, row: Row, columns: dict[str, str], finish: Callable[[Row], str | None] = lambda record: None
+    ) -> Row | None:
+        """The row under our names, stripped; None, and counted, where it is incomplete or its question came before.
+
+        `finish` may change a record, and returns the reason to drop it or None. A row that is dropped takes no question
+        from a later one.
+        """
+        self.seen += 1
+        record = {}
+        for ours, theirs in columns.items():
+            value = row.get(theirs)
+            if isinstance(value, float) and math.isnan(value):  # how tables of numbers say that there is none
+                value = None
+            if ours == "answer" and type(value) in (int, float) and abs(value) < math.inf:
+                value = str(value)
+            if not isinstance(value, str):
+                return self.drop(f"{'no' if value is None else 'mistyped'} {ours}")
+            record[ours] = value.strip()
+            if found := flaw(record[ours]):
+                return self.drop(f"{found} {ours}")
+            if ours in ("reasoning", "response") and TAG.search(record[ours]):
+                return self.drop(f"think tag in {ours}")
+        if not normalise(record["question"]):
+            return self.drop("no word in question")
+        if reason := finish(record):
+            return self.drop(reason)
+        key = hash_of(record["question"])
+        if key in self._questions:
+            return self.drop("duplicate question")
+        self._questions.add(key)
+        return record
+
+    def drop(self, reason: str) -> None:
+        """Count a row that is left out."""
+        self.dropped[reason] += 1
+
+    def check(self, name: str, max_dropped_share: float) -> None:
+        """Raise UserError where nothing is left, or more than the given share was dropped."""
+        dropped = sum(self.dropped.values())
+        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(self.dropped.items()))
+        if dropped == self.seen:
+            raise UserError(f"{name}: no usable row among {self.seen} ({reasons or 'it is empty'}): look at the source")
+        if dropped > max_dropped_share * self.seen:
+            raise UserError(
+                f"{name}: {dropped} of {self.seen} rows dropped ({reasons}), more than dataset.max_dropped_share "
+                f"{max_dropped_share}: mend the source, its columns in params.yaml, or raise the share"
+            )
+
+
+def flaw(text: str) -> str | None:
+    """What makes a stripped text unusable whatever it says, as the start of a reason; None for a good one."""
+    if not text:
+        return "empty"
+    if len(text) > LONGEST:
+        return "overlong"
+    if CONTROL.search(text):
+        return "control characters in"
+    return "broken characters in" if HALF.search(text) else None
+
+
+def normalise(question: str) -> str:
+    """A question without case, punctuation, accents and spacing: two that differ in no more are one question."""
+    text = unicodedata.normalize("NFKD", question).casefold()
+    return " ".join(re.findall(r"\w+", "".join(letter for letter in text if not unicodedata.combining(letter))))
+
+
+def hash_of(question: str) -> int:
+    """64 bits of the SHA-256 of the normalised question."""
+    return int(records.fingerprint(normalise(question)), 16)
+
+
+def is_held_out(question: str, eval_share: float) -> bool:
+    """Whether a question is in the held-out share: by its own content, so that more rows never move one across."""
+    return hash_of(question) < eval_share * 2**64
+
+
+def split(dataset: Dataset, cleaner: Cleaner) -> Iterator[Row]:
+    """Records of the sets `train` and `heldout`, until both have as many rows as params ask for or the source ends.
+
+    Raises UserError, at once, where the source can be seen to be wrong before its first row.
+    """
+    return _split(dataset, cleaner, *source(dataset))
+
+
+def _split(
+    dataset: Dataset, cleaner: Cleaner, rows: Iterator[Row], columns: dict[str, str], kind: str
+) -> Iterator[Row]:
+    wanted = {"train": dataset.train_rows, "heldout": dataset.eval_rows}
+    for row in rows:
+        record = cleaner.clean(row, columns)
+        if record is None:
+            continue
+        name = "heldout" if is_held_out(record["question"], dataset.eval_share) else "train"
+        if not wanted[name]:
+            continue
+        wanted[name] -= 1
+        yield {"id": records.fingerprint(record), "kind": kind, "set": name, **record}
+        if not any(wanted.values()):
+            return

@@ -1,0 +1,111 @@
+"""Further evaluation sets: multiple choice, number and open questions from the Hub or from files."""
+
+import math
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from string import ascii_uppercase
+from typing import Any
+
+from stages.data.dataset import Cleaner, flaw
+from stages.data.sources import hub_dataset, local_files
+from stages.files import records
+from stages.files.records import Row
+from stages.params.data_schema import FilesEvaluationSet, HubEvaluationSet
+
+NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d{1,3})?", re.IGNORECASE)
+LETTERED = re.compile(r"\(?([A-Z])[.):]\s*+(\S.*)")  # of a stripped line
+
+
+def rows(one: HubEvaluationSet | FilesEvaluationSet, cleaner: Cleaner) -> Iterator[Row]:
+    """Records of an evaluation set, at most `rows` of them; what cannot be asked or graded is dropped and counted.
+
+    Raises UserError, at once, where a file is missing.
+    """
+    columns = {ours: theirs for ours, theirs in one.columns if theirs}
+    match one.source:
+        case "hub":
+            raw = hub_dataset.rows(one.hub)
+        case "files":
+            raw = local_files.rows(one.data_files, list(columns.values()))
+    return _rows(raw, one, columns, cleaner)
+
+
+def _rows(
+    raw: Iterator[Row], one: HubEvaluationSet | FilesEvaluationSet, columns: dict[str, str], cleaner: Cleaner
+) -> Iterator[Row]:
+    texts = {ours: theirs for ours, theirs in columns.items() if ours != "options"}
+    kept = 0
+    for row in raw:
+        if kept == one.rows:
+            return
+        options = one.options or row.get(columns.get("options"))
+        record = cleaner.clean(row, texts, lambda record, options=options: _finish(record, one.kind, options))
+        if record is not None:
+            kept += 1
+            yield {"id": records.fingerprint(record), "kind": one.kind, "set": one.name, **record}
+
+
+def _finish(record: Row, kind: str, options: Any) -> str | None:
+    """Complete a record by its kind; returns why it can be neither asked nor graded, or None."""
+    if context := record.pop("context", None):
+        record["question"] = f"{context}\n\n{record['question']}"
+    match kind:
+        case "choice":
+            return _choice(record, options)
+        case "number":
+            if not NUMBER.fullmatch(record["answer"]) or not math.isfinite(float(record["answer"].replace(",", ""))):
+                return "answer is no number"
+            if "e" in record["answer"].lower():  # graders read no such powers of ten
+                record["answer"] = f"{Decimal(record['answer'].replace(',', '')):f}"
+    return None
+
+
+def _choice(record: Row, value: Any) -> str | None:
+    if value is None or value != value:  # NaN: how tables of numbers say that there is none
+        return "no options"
+    options = options_of(value)
+    if not options:
+        return "unreadable options"
+    if found := next(filter(None, map(flaw, options.values())), None):
+        return f"{found} options"
+    if len({text.casefold() for text in options.values()}) < len(options):
+        return "options of the same text"
+    record["options"], answer = options, letter_of(" ".join(record["answer"].split()), options)
+    if answer is None:
+        return "answer is no option"
+    record["answer"] = answer
+    return None
+
+
+def options_of(value: Any) -> dict[str, str]:
+    """Options as a mapping of letters to texts, from such a mapping, a list, or one string of lines `A. text`.
+
+    Empty where `value` is none of them, or has fewer than two options or more than there are letters. An option is one
+    line, or it could add a line `C. text` to the options that are asked.
+    """
+    if isinstance(value, dict):
+        pairs = [(str(letter).strip().upper(), text) for letter, text in value.items() if text is not None]
+    elif isinstance(value, list) and len(value) <= len(ascii_uppercase):
+        pairs = list(zip(ascii_uppercase, value, strict=False))
+    elif isinstance(value, str):
+        matches = [LETTERED.fullmatch(line.strip()) for line in value.splitlines() if re.search(r"\w", line)]
+        pairs = [match.groups() for match in matches if match]
+        if len(pairs) != len(matches):
+            return {}
+    else:
+        return {}
+    options = {letter: " ".join(text.split()) for letter, text in pairs if isinstance(text, str) and text.strip()}
+    complete = len(options) == len(pairs) > 1 and options.keys() <= set(ascii_uppercase)
+    return options if complete else {}
+
+
+def letter_of(answer: str, options: dict[str, str]) -> str | None:
+    """The letter that an answer (`C`, `C. text` or the text of an option) names; None where it names none."""
+    if answer.upper() in options:
+        return answer.upper()
+    match = LETTERED.fullmatch(answer.strip())
+    if match and options.get(match[1], "").casefold() == match[2].casefold():
+        return match[1]
+    letters = [letter for letter, text in options.items() if text.casefold() == answer.casefold()]
+    return letters[0] if len(letters) == 1 else None

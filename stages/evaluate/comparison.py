@@ -1,0 +1,155 @@
+"""Both arms side by side: every question graded before and after, and each evaluation set summed up."""
+
+import math
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from stages.evaluate import statistics
+from stages.evaluate.form import form
+from stages.evaluate.grade import grade
+from stages.files import records
+from stages.files.errors import UserError
+from stages.files.records import Row
+from stages.params.schema import Grading
+
+ARMS = ("before", "after")
+
+
+def graded(raw: Path, arms: dict[str, Path], grading: Grading) -> list[Row]:
+    """A row a question: the record, and under `before` and `after` the answer, its grade and its form.
+
+    Raises UserError where the two files do not answer the same questions in the same order, or a loss is not finite.
+    """
+    questions = {(row["set"], row["id"]): row for row in records.read(raw)}
+    answers = {arm: list(records.read(path)) for arm, path in arms.items()}
+    _check_losses(answers, arms)
+    asked = [[(row["set"], row["id"]) for row in rows] for rows in answers.values()]
+    if asked[0] != asked[1]:
+        raise UserError(f"{' and '.join(map(str, arms.values()))} answer different questions: run `dvc repro`")
+    return [
+        {"record": questions[pair[0]["set"], pair[0]["id"]], "set": pair[0]["set"]}
+        | {arm: _graded(questions[one["set"], one["id"]], one, grading) for arm, one in zip(ARMS, pair, strict=True)}
+        for pair in zip(*answers.values(), strict=True)
+        if pair[0]["set"] != "free"
+    ]
+
+
+def _check_losses(answers: dict[str, list[Row]], arms: dict[str, Path]) -> None:
+    """Raise UserError for the first reference loss that is not finite: the model itself is broken then."""
+    remedies = {"before": "set model.dtype to float32 or bfloat16", "after": "lower training.learning_rate"}
+    for arm, rows in answers.items():
+        for row in rows:
+            loss = row.get("reference_loss")
+            if loss is not None and not math.isfinite(loss):
+                raise UserError(
+                    f"{arms[arm]}: question {row['id']}: reference_loss is {loss}: the model computes no numbers: "
+                    f"{remedies[arm]}, then `dvc repro`"
+                )
+
+
+def free(arms: dict[str, Path], questions: list[str]) -> list[Row]:
+    """The free questions with both answers, in the order of params."""
+    answers = [[row for row in records.read(path) if row["set"] == "free"] for path in arms.values()]
+    return [
+        {"question": question} | dict(zip(ARMS, pair, strict=True))
+        for question, *pair in zip(questions, *answers, strict=True)
+    ]
+
+
+def _graded(record: Row, answer: Row, grading: Grading) -> Row:
+    found = grade(
+        record,
+        answer["text"],
+        relative_tolerance=grading.relative_tolerance,
+        overlap_threshold=grading.overlap_threshold,
+    )
+    return {**answer, **asdict(found), **form(answer["text"], answer["finish_reason"])}
+
+
+def summarise(rows: list[Row], seed: int) -> dict[str, Row]:
+    """One object a set: n, rates, the paired difference with its 95 % interval, the corrected p, and the verdict."""
+    sets = {name: [row for row in rows if row["set"] == name] for name in dict.fromkeys(row["set"] for row in rows)}
+    results = {name: _summary(chosen, seed) for name, chosen in sets.items()}
+    corrected = statistics.holm({name: result["p_value"] for name, result in results.items()})
+    for name, result in results.items():
+        result["p_corrected"] = corrected[name]
+        result["verdict"] = statistics.verdict(result["ci_low"], result["ci_high"], corrected[name])
+        correct = [[row[arm]["correct"] for row in sets[name]] for arm in ARMS]
+        result["reference_loss"] = reference_loss(sets[name], seed)
+        result["smallest_difference"] = statistics.smallest_difference(*correct, comparisons=len(results))
+    return results
+
+
+def reference_loss(rows: list[Row], seed: int) -> Row | None:
+    """The paired difference in mean negative log-likelihood (nats a token) of the reference answers; lower is better.
+
+    None where the set has no reference answers. The verdict is on its own p: it is a second view of the same set.
+    """
+    losses = [[row[arm].get("reference_loss") for row in rows] for arm in ARMS]
+    if None in losses[0] or None in losses[1]:
+        return None
+    result: Row = asdict(statistics.paired(*losses, seed=seed))
+    verdict = statistics.verdict(-result["ci_high"], -result["ci_low"], result["p_value"])
+    return {**result, "verdict": verdict}
+
+
+def _summary(rows: list[Row], seed: int) -> Row:
+    correct = {arm: [row[arm]["correct"] for row in rows] for arm in ARMS}
+    summary: Row = asdict(statistics.paired(correct["before"], correct["after"], seed=seed))
+    for arm in ARMS:
+        low, high = statistics.wilson(sum(correct[arm]), len(rows))
+        summary |= {f"{arm}_low": low, f"{arm}_high": high, f"{arm}_form": _form(rows, arm)}
+    summary |= _parts(summary["before_form"], summary["after_form"])
+    summary["kind"] = rows[0]["record"]["kind"]
+    summary["weak"] = summary["kind"] == "open"
+    summary["fixed"] = sum(not before and after for before, after in zip(*correct.values(), strict=True))
+    summary["broken"] = sum(before and not after for before, after in zip(*correct.values(), strict=True))
+    return summary
+
+
+def _parts(before: Row, after: Row) -> dict[str, float]:
+    """The difference as a part that is form (stating an answer at all) and one that is knowledge (right when stated).
+
+    right = stated x right when stated, so the change of a product is split by its mean factors; the two parts add up to
+    the difference (Kitagawa 1955, Journal of the American Statistical Association 50:1168-1194). An arm that states
+    nothing has no accuracy of its own: the other's is taken, and all of the difference is form.
+    """
+    accuracies = [arm["correct_when_stated"] for arm in (before, after)]
+    known = [accuracy for accuracy in accuracies if accuracy is not None] or [0.0]
+    one, other = (known[0] if accuracy is None else accuracy for accuracy in accuracies)
+    form = (after["stated"] - before["stated"]) * (one + other) / 2
+    return {"diff_form": form, "diff_knowledge": (other - one) * (before["stated"] + after["stated"]) / 2}
+
+
+def _form(rows: list[Row], arm: str) -> dict[str, Any]:
+    """How the answers of one arm are written, apart from whether they are right, and why the wrong ones are wrong."""
+    answers = [row[arm] for row in rows]
+    stated = [answer for answer in answers if answer["extracted"] is not None]
+    share = len(answers)
+    return {
+        "stated": len(stated) / share,
+        "correct_when_stated": sum(answer["correct"] for answer in stated) / len(stated) if stated else None,
+        "thinking_closed": sum(answer["thinking"] == "closed" for answer in answers) / share,
+        "truncated": sum(answer["truncated"] for answer in answers) / share,
+        "empty": sum(answer["empty"] for answer in answers) / share,
+        "looping": sum(answer["looping"] for answer in answers) / share,
+        "tokens": sum(answer["tokens"] for answer in answers) / share,
+        "reasons": dict(sorted(Counter(answer["reason"] for answer in answers if answer["reason"]).items())),
+    }
+
+
+def sentence(name: str, result: Row) -> str:
+    """The result of one set in a line."""
+    return (
+        f"{name}: {result['verdict']}, {result['before']:.1%} → {result['after']:.1%} of {result['n']} "
+        f"({100 * result['diff']:+.1f} points, 95 % CI {100 * result['ci_low']:+.1f} to {100 * result['ci_high']:+.1f})"
+    )
+
+
+def rounded(value: Any) -> Any:
+    """Floats to six significant digits, throughout: what Git shows then changes only where a result does."""
+    if isinstance(value, dict):
+        return {key: rounded(one) for key, one in value.items()}
+    return float(f"{value:.6g}") if isinstance(value, float) else value

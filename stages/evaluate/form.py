@@ -1,0 +1,59 @@
+"""The form of an answer, apart from whether it is right: its thinking, whether it is cut off, empty, or looping.
+
+Looping is one of two things. Either the text ends in the same span of words again and again: at least four times and
+over at least 20 words, cut off or not. Or at least half of the four-word sequences at its end (the last 100, 200, 400
+words and so on, or all of a text of 40 words or more) are repetitions there: seq-rep-4 of Welleck et al. 2020, Neural
+text generation with unlikelihood training (arXiv:1908.04319), which also finds loops that change a word on the way. The
+half is ours: 150 rows of medical reasoning stay under 0.06, 400 running totals of clinical scores under 0.14.
+"""
+
+import re
+from typing import Any
+
+from stages.evaluate.graders.plain_text import CLOSE, OPEN, after_thinking, empty
+
+WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|\w+")
+SPAN_TIMES, SPAN_WORDS, SPAN_LONGEST = 4, 20, 200
+GRAM, REPEATED, SHORTEST, WINDOW = 4, 0.5, 40, 100
+
+
+def form(text: str, stop: str) -> dict[str, Any]:
+    """Thinking (closed, open or none), and whether the text is truncated (`stop` is length), empty and looping."""
+    rest = after_thinking(text)
+    return {
+        "thinking": "open" if rest is None else "closed" if CLOSE.search(text) else "none",
+        "truncated": stop == "length",
+        "empty": empty(OPEN.sub("", text) if rest is None else rest),
+        "looping": looping(text),
+    }
+
+
+def looping(text: str) -> bool:
+    """Whether a text ends in a loop, by the rule above."""
+    words = WORD.findall(text.casefold())
+    return ends_in_spans(words) or repeats(words)
+
+
+def ends_in_spans(words: list[str]) -> bool:
+    """Whether the words end in one span at least four times over."""
+    for span in range(1, min(SPAN_LONGEST, len(words) // SPAN_TIMES) + 1):
+        needed = max(SPAN_TIMES * span, SPAN_WORDS)
+        if needed <= len(words) and words[-1] == words[-1 - span] and words[-span * 2] == words[-span]:
+            tail = words[-needed:]
+            if tail[span:] == tail[:-span]:
+                return True
+    return False
+
+
+def repeats(words: list[str]) -> bool:
+    """Whether half of the four-word sequences at the end of the words, or of all of them, are repetitions."""
+    grams = list(zip(*(words[start:] for start in range(GRAM)), strict=False))
+    size = WINDOW
+    while len(words) >= SHORTEST:
+        tail = grams[-(size - GRAM + 1) :]
+        if 1 - len(set(tail)) / len(tail) >= REPEATED:
+            return True
+        if size >= len(words):
+            return False
+        size *= 2
+    return False

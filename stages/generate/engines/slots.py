@@ -1,0 +1,96 @@
+"""A key-value cache of fixed slots, one a sequence, and attention over it.
+
+Slots are written in place, never grown or reordered by copying; grouped-query heads are attended as they are, where
+transformers repeats keys and values for every query head. On a GPU, flash attention reads as much of each slot as is
+filled; on a CPU the filled part of the longest slot is read, under a mask.
+"""
+
+from typing import Any
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface
+
+from stages.model.ops import varlen_attention
+
+NAME = "slots"
+# The CPU kernel's block of keys: its sums don't depend on what a longer view adds beyond a multiple of it.
+BLOCK = 64
+
+
+class Slots:
+    """Keys and values of `size` sequences of up to `length` tokens, for all layers of a model."""
+
+    def __init__(self, model: Any, size: int, length: int) -> None:
+        """Memory for all of it at once, on the model's device and in its type."""
+        config = model.config
+        dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        self.length = -(-length // BLOCK) * BLOCK
+        shape = (config.num_hidden_layers, 2, size, self.length, config.num_key_value_heads, dim)
+        self.cache = torch.zeros(shape, dtype=model.dtype, device=model.device)
+        # Tokens of a slot that are in the cache: what the next token attends to, beside itself.
+        self.filled = torch.zeros(size, dtype=torch.int64, device=model.device)
+        self.rows = torch.arange(size, device=model.device)
+        self.starts = torch.arange(size + 1, dtype=torch.int32, device=model.device)
+        self.offsets = self.starts * self.length
+        # The slots that the next forward call writes, from the first; and the mask and width that it reads with.
+        self.reading: slice | None = None
+        self.mask: torch.Tensor | None = None
+        self.used: torch.Tensor | None = None
+
+    def for_prompts(self, first: int, count: int) -> None:
+        """The next forward call reads whole prompts into `count` slots from `first`."""
+        self.reading = slice(first, first + count)
+
+    def for_tokens(self, count: int) -> None:
+        """The next forward call adds a token to each of the first `count` slots."""
+        self.reading = None
+        filled = self.filled[:count]
+        if self.cache.is_cuda:
+            self.used = (filled + 1).int()
+            return
+        width = min(-(-(int(filled.max()) + 1) // BLOCK) * BLOCK, self.length)
+        seen = torch.arange(width) <= filled[:, None]
+        self.mask = torch.zeros(seen.shape, dtype=self.cache.dtype).masked_fill_(~seen, float("-inf"))[:, None, None]
+
+    def move(self, sources: list[int], targets: list[int]) -> None:
+        """Copy slots over others: a layer at a time, for many slots at once are gigabytes."""
+        for layer in self.cache:
+            layer[:, targets] = layer[:, sources]
+        self.filled[targets] = self.filled[sources]
+
+    def attend(self, layer: int, query: Any, key: Any, value: Any, scale: float) -> Any:
+        """Store key and value, and attend. Shapes: (batch, heads, tokens, dim) in, (batch, tokens, heads, dim) out."""
+        keys, values = self.cache[layer]
+        batch, heads, tokens, dim = query.shape
+        groups = heads // key.shape[1]
+        if self.reading is not None:
+            keys[self.reading, :tokens] = key.transpose(1, 2)
+            values[self.reading, :tokens] = value.transpose(1, 2)
+            out = scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale, enable_gqa=groups > 1)
+            return out.transpose(1, 2)
+        keys[self.rows[:batch], self.filled[:batch]] = key[:, :, 0]
+        values[self.rows[:batch], self.filled[:batch]] = value[:, :, 0]
+        if query.is_cuda:
+            starts = self.starts[: batch + 1], self.offsets[: batch + 1]
+            flat = (one[:batch].flatten(0, 1) for one in (keys, values))
+            return varlen_attention.flash(query[:, :, 0], *flat, starts, (1, self.length), scale, False, self.used)[
+                :, None
+            ]
+        width = self.mask.shape[-1]
+        # The queries of a group stand where a longer sequence would have its tokens: each attends to all of the slot.
+        out = scaled_dot_product_attention(
+            query.view(batch, heads // groups, groups, dim),
+            keys[:batch, :width].transpose(1, 2),
+            values[:batch, :width].transpose(1, 2),
+            attn_mask=self.mask,
+            scale=scale,
+        )
+        return out.reshape(batch, 1, heads, dim)
+
+
+def _attention(module: Any, query: Any, key: Any, value: Any, mask: Any, *, scaling: float, slots: Slots, **_: Any):
+    return slots.attend(module.layer_idx, query, key, value, scaling), None
+
+
+AttentionInterface.register(NAME, _attention)

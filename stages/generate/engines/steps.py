@@ -1,0 +1,109 @@
+"""The two moves of a generation engine over a model: read prompts into slots, and add a token to each slot."""
+
+from typing import Any, Self
+
+import torch
+
+from stages.generate.engines.slots import NAME, Slots
+
+# Tokens decoded on a GPU before the host looks whether a row has ended: a look waits for the card.
+LOOK = 8
+
+
+class Steps:
+    """Steps of a model with `size` slots for sequences of up to `length` tokens. Use it as a context manager."""
+
+    def __init__(self, model: Any, size: int, length: int) -> None:
+        """Slots for the model; it is not touched before the context begins."""
+        self.size = size
+        self._model = model
+        self._attention = model.config._attn_implementation
+        # A row that ended is decoded until the next look.
+        self._slots = Slots(model, size, length + LOOK)
+        self._next = torch.zeros(size, dtype=torch.int64, device=model.device)
+        self._graphs: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        """Let the model attend over the slots."""
+        self._model.set_attn_implementation(NAME)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the model its own attention back."""
+        self._model.set_attn_implementation(self._attention)
+
+    def read(self, prompts: list[list[int]], first: int) -> list[int]:
+        """Read prompts into the slots from `first`; returns the first token of each answer."""
+        device = self._next.device
+        lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
+        # Padded on the right: causal attention never looks there, and decoding overwrites it.
+        ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(prompt) for prompt in prompts], batch_first=True)
+        self._slots.for_prompts(first, len(prompts))
+        hidden = self._model.base_model(input_ids=ids.to(device), slots=self._slots, use_cache=False).last_hidden_state
+        ends = hidden[torch.arange(len(prompts), device=device), lengths - 1]
+        self._next[first : first + len(prompts)] = self._model.get_output_embeddings()(ends).argmax(-1)
+        self._slots.filled[first : first + len(prompts)] = lengths
+        return self._next[first : first + len(prompts)].tolist()
+
+    def decode(self, count: int) -> list[list[int]]:
+        """Add a token to each of the first `count` slots, or LOOK of them on a GPU; returns them step by step."""
+        if not self._next.is_cuda:
+            self._step(count)
+            return [self._next[:count].tolist()]
+        steps = []
+        replay = self._graph(count)
+        for _ in range(LOOK):
+            replay()
+            steps.append(self._next[:count].clone())
+        return torch.stack(steps).tolist()
+
+    def drop(self, slots: list[int], active: list[int]) -> list[int]:
+        """Free slots by moving the last ones in use into the gaps; returns `active` as it then stands."""
+        if not slots:
+            return active
+        gone = set(slots)
+        count = len(active) - len(gone)
+        gaps = [slot for slot in slots if slot < count]
+        tail = [slot for slot in range(count, len(active)) if slot not in gone]
+        if gaps:
+            self._slots.move(tail, gaps)
+            self._next[gaps] = self._next[tail]
+        moved = dict(zip(gaps, tail, strict=True))
+        return [active[moved.get(slot, slot)] for slot in range(count)]
+
+    def _step(self, count: int) -> None:
+        slots = self._slots
+        slots.for_tokens(count)
+        hidden = self._model.base_model(
+            input_ids=self._next[:count, None],
+            position_ids=slots.filled[:count, None],
+            slots=slots,
+            use_cache=False,
+        ).last_hidden_state
+        self._next[:count] = self._model.get_output_embeddings()(hidden[:, 0]).argmax(-1)
+        # Slots beyond those in use are decoded too, where their number was rounded up: they stay within the cache.
+        slots.filled[:count] = (slots.filled[:count] + 1).clamp_(max=slots.length - 1)
+
+    def _graph(self, count: int) -> Any:
+        """What replays a step of `count` slots, or of the next larger number that has a graph, so that few are made."""
+        rounded = next((size for size in self._sizes() if size >= count), self.size)
+        if rounded not in self._graphs:
+            self._graphs[rounded] = self._capture(rounded)
+        return self._graphs[rounded].replay
+
+    def _capture(self, count: int) -> Any:
+        """A step of `count` slots as a CUDA graph; tokens and lengths stay as they are."""
+        before = self._next.clone(), self._slots.filled.clone()
+        # Once outside of the graph, for what libraries set up on a first call. What it writes is written again.
+        self._step(count)
+        torch.cuda.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=next((one.pool() for one in self._graphs.values()), None)):
+            self._step(count)
+        self._next.copy_(before[0])
+        self._slots.filled.copy_(before[1])
+        return graph
+
+    def _sizes(self) -> list[int]:
+        eighths = [self.size * part // 8 for part in (1, 2, 3, 4, 5, 6, 7)]
+        return sorted({size for size in (1, 4, *eighths, self.size) if 0 < size <= self.size})

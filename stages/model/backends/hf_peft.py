@@ -1,0 +1,110 @@
+"""Hugging Face transformers and PEFT: any machine, CPU or GPU."""
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+from stages.files.errors import UserError, words
+from stages.params.schema import Lora, Model
+
+
+def load_to_answer(folder: Path, model: Model) -> Any:
+    """The base model in the precision of its weights on disk, or in 4-bit."""
+    import torch
+
+    return _load(folder, model, None if not model.load_in_4bit else torch.bfloat16)
+
+
+def ready_to_answer(loaded: Any, model: Model) -> Any:
+    """The model in evaluation mode, an adapter on it merged into its 16- or 32-bit weights.
+
+    The merge happens in the precision of the weights on disk and is rounded once, like the base model's own weights:
+    at scale 0 the answers are the base model's to the byte. Into 4-bit weights nothing is merged. Raises UserError
+    where a merged weight is not finite.
+    """
+    import torch
+    from peft import PeftModel
+
+    if not model.load_in_4bit:
+        if isinstance(loaded, PeftModel):
+            try:
+                loaded = loaded.merge_and_unload(safe_merge=True)
+            except ValueError as error:  # what safe_merge raises for NaN and infinity
+                raise UserError(f"adapter.scale: {words(error)}: lower it, or training.learning_rate") from None
+        loaded = loaded.to(getattr(torch, model.dtype))
+    return loaded.eval()
+
+
+def load_to_train(folder: Path, model: Model) -> Any:
+    """The base model in the dtype that it is computed in, or in 4-bit."""
+    import torch
+
+    return _load(folder, model, getattr(torch, model.dtype))
+
+
+def with_new_adapter(loaded: Any, model: Model, lora: Lora, seed: int, gradient_checkpointing: bool) -> Any:
+    """The model with a new adapter, in float32, on every module that `lora.target_modules` names.
+
+    Raises UserError where PEFT cannot put one on such a module.
+    """
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    from stages.model.ops import fused_lora as kernels
+    from stages.model.ops import varlen_attention
+
+    if loaded.device.type == "cuda" and varlen_attention.plain(loaded.config):
+        loaded.set_attn_implementation(varlen_attention.NAME)
+    torch.manual_seed(seed)
+    try:
+        tuned = get_peft_model(loaded, LoraConfig(task_type="CAUSAL_LM", **lora.model_dump()))
+    except ValueError as error:
+        raise UserError(f"lora.target_modules: {words(error, 300)}") from None
+    kernels.fuse(tuned)
+    return tuned
+
+
+def _load(folder: Path, model: Model, dtype: Any) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    torch.set_num_threads(model.threads)
+    # Rows of uneven length leave gaps in the allocator's fixed blocks: up to a tenth of the memory of a card.
+    os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+    on_gpu = torch.cuda.is_available()
+    options: dict[str, Any] = {"dtype": dtype or "auto", "trust_remote_code": False, "use_safetensors": True}
+    if model.load_in_4bit:
+        if not on_gpu:
+            raise UserError("model.load_in_4bit: true needs a CUDA GPU, and there is none: set it to false")
+        if importlib.util.find_spec("bitsandbytes") is None:
+            raise UserError("model.load_in_4bit: true needs bitsandbytes, which is not installed: make install-gpu")
+        options["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=getattr(torch, model.dtype),
+        )
+    if on_gpu:
+        options["device_map"] = {"": 0}
+    elif model.dtype != "float32" and not torch.backends.cpu.get_cpu_capability().startswith(("AVX512", "SVE")):
+        print(f"model.dtype: {model.dtype} is slow on this CPU: float32 may be faster (and gives other answers)")
+    loaded, found = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True, **options)
+    if missing := sorted(found["missing_keys"]):  # transformers would fill them with random numbers
+        raise ValueError(f"its weights lack {', '.join(missing[:3])}{' and others' if missing[3:] else ''}")
+    if model.use_liger_kernel:
+        _fuse_layers(loaded)
+    return loaded
+
+
+def _fuse_layers(loaded: Any) -> None:
+    from transformers.integrations.liger import apply_liger_kernel
+
+    if loaded.device.type != "cuda":
+        raise UserError("model.use_liger_kernel: true needs a CUDA GPU, and there is none: set it to false")
+    try:
+        apply_liger_kernel(loaded, {"cross_entropy": False, "fused_linear_cross_entropy": False})
+    except ImportError:
+        raise UserError(
+            "model.use_liger_kernel: true needs liger-kernel, which is not installed: make install-gpu"
+        ) from None

@@ -1,0 +1,105 @@
+"""The base model that params name: its folder, its tokenizer, and its weights with or without an adapter."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from stages.files.errors import UserError, explained, words
+from stages.model.adapter import attach, check_targets
+from stages.model.backends import hf_peft as transformers_backend
+from stages.model.backends import unsloth_peft as unsloth_backend
+from stages.model.weights import gguf_package, hub_model, random_model
+from stages.params.schema import Lora, Model
+
+SPECIAL = ("bos_token_id", "eos_token_id", "pad_token_id")
+
+
+def folder(model: Model) -> Path:
+    """The Hugging Face folder of the base model, fetched or made on the first call."""
+    match model.source:
+        case "package":
+            return gguf_package.folder(model.package)
+        case "hub":
+            return hub_model.folder(model.hub)
+        case "random":
+            return random_model.folder(model.random)
+
+
+def tokenizer(model: Model) -> Any:
+    """The tokenizer of the base model, padding on the left; its pad token is its stop token where it has none."""
+    from transformers import AutoTokenizer
+
+    place = folder(model)
+    with _readable(model, place):
+        loaded = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+    loaded.padding_side = "left"
+    if loaded.pad_token is None:
+        loaded.pad_token = loaded.eos_token
+    return loaded
+
+
+def for_answers(model: Model, adapter: Path | None, scale: float) -> Any:
+    """The model that answers: the base, with the adapter times `scale` where one is given.
+
+    Raises UserError where the adapter is none for this model, or its weights are not finite.
+    """
+    from transformers import GenerationConfig
+
+    backend = _backend(model)
+    place = folder(model)
+    with _readable(model, place):
+        loaded = backend.load_to_answer(place, model)
+    # A hub model may bring settings for sampling, penalties for repetition among them, which greedy answers would keep.
+    given = loaded.generation_config
+    loaded.generation_config = GenerationConfig(**{name: getattr(given, name) for name in SPECIAL})
+    if adapter is not None:
+        loaded = attach(loaded, adapter, scale)
+    return backend.ready_to_answer(loaded, model)
+
+
+def for_training(model: Model, lora: Lora, seed: int, gradient_checkpointing: bool) -> Any:
+    """The base model with a new LoRA adapter, whose first weights depend on `seed`.
+
+    Raises UserError where `lora` names a module or a layer that the model does not have.
+    """
+    backend = _backend(model)
+    place = folder(model)
+    with _readable(model, place):
+        loaded = backend.load_to_train(place, model)
+    check_targets(loaded, lora)
+    return backend.with_new_adapter(loaded, model, lora, seed, gradient_checkpointing)
+
+
+@contextmanager
+def _readable(model: Model, place: Path) -> Iterator[None]:
+    """Say in a line that the files of a model cannot be used: damaged, incomplete, or of a kind unknown here."""
+    from safetensors import SafetensorError
+
+    name, remedy = f"model folder {place}", "remove it, then `dvc repro` makes it again"
+    damaged: tuple[type[Exception], ...] = (SafetensorError, OSError, ValueError)
+    if model.source == "hub":
+        name = f"model {model.hub.path} at {model.hub.revision[:12]}"
+        remedy = f"choose another, or remove {place} if its files are damaged"
+        damaged += (ImportError, KeyError, TypeError, AttributeError)  # a config of another kind of model
+    try:
+        yield
+    except (*damaged, RuntimeError) as error:
+        # A weight of another shape is a RuntimeError that names this option.
+        if explained(error) or not (isinstance(error, damaged) or "ignore_mismatched_sizes" in str(error)):
+            raise
+        raise UserError(f"{name}: cannot be loaded ({type(error).__name__}): {words(error)}: {remedy}") from None
+
+
+def check(model: Model) -> None:
+    """Raise UserError where this machine has not what the backend needs."""
+    if model.backend == "unsloth":
+        unsloth_backend.check()
+
+
+def _backend(model: Model) -> Any:
+    match model.backend:
+        case "transformers":
+            return transformers_backend
+        case "unsloth":
+            return unsloth_backend

@@ -1,0 +1,29 @@
+"""The memory of answering."""
+
+from typing import Any
+
+from stages.model.memory import Parts, head_size, weights
+from stages.params.schema import Params
+
+PREFILL = 8192  # tokens read at a time (engines/continuous.py)
+
+
+def estimate(loaded: Any, params: Params, longest: int) -> Parts:
+    """Bytes by part of answering prompts of at most `longest` tokens."""
+    config = loaded.config
+    size = loaded.dtype.itemsize
+    length = longest + params.generation.max_new_tokens
+    keys = 2 * config.num_key_value_heads * head_size(config) * config.num_hidden_layers * size
+    read = max(PREFILL, longest) * (3 * config.intermediate_size + 4 * config.hidden_size) * size
+    batch = params.generation.batch_size
+    return {
+        "weights": weights(loaded),
+        "cache": batch * length * keys,
+        "activations": read + batch * config.vocab_size * 2 * size,
+    }
+
+
+def smaller(params: Params) -> list[dict[str, Any]]:
+    """Smaller ways to answer: smaller batches."""
+    batch = params.generation.batch_size
+    return [{"generation.batch_size": batch >> n} for n in range(1, batch.bit_length())]

@@ -1,0 +1,89 @@
+"""Read params.yaml and check it as a whole, before any heavy import."""
+
+import difflib
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from stages.files.errors import UserError
+from stages.params.conflicts import conflicts
+from stages.params.field_types import shown
+from stages.params.schema import Params
+from stages.params.yaml_text import parse, read
+
+__all__ = ["PATH", "check", "load", "parse", "read"]
+PATH = Path("params.yaml")
+MOST = 100  # lines of problems: more of them are one mistake
+
+
+def load(path: Path = PATH) -> Params:
+    """Read and check the params file.
+
+    Raises UserError with one line for each problem: its key, the value given and the remedy.
+    """
+    return check(read(path), str(path))
+
+
+def check(values: Any, name: str = str(PATH)) -> Params:
+    """Check parsed values against the schema and each other; `name` says in messages where they are from."""
+    try:
+        params = Params.model_validate(values)
+        problems = list(conflicts(params))
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        problems = [_line(problem) for problem in found[:MOST]]
+        problems += [f"and {len(found) - MOST:,} more: correct these first"] if len(found) > MOST else []
+    if problems:
+        raise UserError("\n".join(f"{name}: {problem}" for problem in problems))
+    return params
+
+
+def _line(problem: dict[str, Any]) -> str:
+    """One problem that pydantic found, as `key: value: remedy`."""
+    place, known = _place(problem["loc"])
+    given, message = shown(problem["input"]), problem["msg"].removeprefix("Input ").replace("should", "must")
+    match problem["type"]:
+        case "missing":
+            given, message = "missing", "add it (presets/cpu.yaml and the committed params.yaml show a value)"
+        case "union_tag_not_found":
+            place, given, message = [*place, "source"], "missing", "add it: it says where the rows come from"
+        case "union_tag_invalid":
+            place, given = [*place, "source"], shown(problem["ctx"]["tag"])
+            message = f"must be one of {problem['ctx']['expected_tags']}"
+        case "extra_forbidden" | "invalid_key":
+            place = [*place[:-1], str(place[-1])]  # a key may be a number, but is no index
+            close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+            given, message = "unknown key", f"did you mean {close[0]}?" if close else "remove it"
+        case "model_type" | "model_attributes_type":
+            message = "must be a mapping, lines of `key: value`"
+        case "value_error":
+            given = None if isinstance(problem["input"], dict) else given
+            message = str(problem["ctx"]["error"])
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
+    return ": ".join(part for part in (key, given, message) if part)
+
+
+def _place(location: tuple[str | int, ...]) -> tuple[list[str | int], list[str]]:
+    """Where in the file a problem is, and the keys that the schema knows beside the last one.
+
+    Where a section is one of several kinds, pydantic's path also names the kind that was chosen: no key of the file.
+    """
+    kinds, place, known = [Params], [], []
+    for part in location:
+        if isinstance(part, int):
+            place.append(part)
+        elif len(kinds) > 1:
+            kinds = [kind for kind in kinds if part in get_args(kind.model_fields["source"].annotation)]
+        else:
+            place.append(part if part.isprintable() else repr(part))
+            known = list(kinds[0].model_fields) if kinds else []
+            kinds = _kinds(kinds[0].model_fields[part].annotation) if part in known else []
+    return place, known
+
+
+def _kinds(annotation: Any) -> list[type[BaseModel]]:
+    """The sections that an annotation allows, inside lists and unions too."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [kind for part in get_args(annotation) for kind in _kinds(part)]

@@ -1,0 +1,130 @@
+"""The report's pictures. Each returns an SVG element with a label that says the same in words."""
+
+import math
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from stages.evaluate.comparison import ARMS
+from stages.files.records import Row
+from stages.report.display import clean
+from stages.report.svg import BETTER, INK, PAPER, SOFT, WIDTH, WORSE, drawn
+from stages.report.wording import percent, points, signed, span
+
+VERDICTS = {"better": BETTER, "worse": WORSE}
+NAME = 44  # characters of a set's name that fit
+LEFT, RIGHT = 58, 62
+BINS = 24
+History = list[tuple[float, float | None, float | None]]  # step, loss, loss on the held-out rows
+
+
+def rates(results: dict[str, Row]) -> str:
+    """The share of right answers before and after, a set below the other, each with its 95 % interval."""
+
+    def draw(axes: Axes) -> None:
+        for place, (name, result) in enumerate(results.items()):
+            _name(axes, 3 * place, name, result, -LEFT / (WIDTH - LEFT - RIGHT))
+            verdict = VERDICTS.get(result["verdict"], INK)
+            for y, arm, color, fill in ((1, "before", SOFT, PAPER), (2, "after", verdict, verdict)):
+                low, rate, high = (100 * result[key] for key in (f"{arm}_low", arm, f"{arm}_high"))
+                _interval(axes, 3 * place + y, (low, rate, high), "o", color, fill)
+                axes.text(-3, 3 * place + y, arm, ha="right", va="center", color=SOFT)
+                axes.text(103, 3 * place + y, percent(result[arm]), ha="left", va="center", weight="bold")
+        axes.set(xlim=(0, 100), ylim=(3 * len(results) - 0.4, -0.6), xticks=range(0, 101, 25), yticks=[])
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f} %"))
+        axes.set_xlabel("right answers, with 95 % intervals")
+
+    words = [
+        f"{clean(name)}: {percent(result[arm])} right {arm} ({span(result[f'{arm}_low'], result[f'{arm}_high'])})"
+        for name, result in results.items()
+        for arm in ARMS
+    ]
+    label = "Right answers with 95 % intervals. " + "; ".join(words)
+    return drawn("rates", label, 78 * len(results) + 52, draw, left=LEFT, right=RIGHT)
+
+
+def differences(results: dict[str, Row]) -> str:
+    """The change in the share of right answers, a set below the other, with its 95 % interval."""
+
+    def draw(axes: Axes) -> None:
+        ends = [0.0]
+        for place, (name, result) in enumerate(results.items()):
+            _name(axes, 2 * place, name, result, 0)
+            low, diff, high = (100 * result[key] for key in ("ci_low", "diff", "ci_high"))
+            color = VERDICTS.get(result["verdict"], INK)
+            axes.plot([0, 0], [2 * place + 0.45, 2 * place + 1.55], color=SOFT, linewidth=1.5)
+            _interval(axes, 2 * place + 1, (low, diff, high), "D", color, color)
+            where = {"transform": axes.get_yaxis_transform(), "va": "center"}
+            axes.text(1.04, 2 * place + 1, signed(diff), weight="bold", **where)
+            ends += [low, high]
+        room = 0.06 * max(20.0, max(ends) - min(ends))
+        axes.set(xlim=(min(ends) - room, max(ends) + room), ylim=(2 * len(results) - 0.4, -0.6), yticks=[])
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: signed(value, 0)))
+        axes.set_xlabel("points, after less before, with 95 % intervals")
+
+    words = [
+        f"{clean(name)}: {points(result['diff'], result['ci_low'], result['ci_high'])}"
+        for name, result in results.items()
+    ]
+    label = "Change in right answers. " + "; ".join(words)
+    return drawn("differences", label, 78 * len(results) + 52, draw, left=12, right=RIGHT)
+
+
+def loss(history: History) -> str:
+    """The loss by step: of the rows learned from, and of held-out rows where it was measured."""
+    learned = [(step, value) for step, value, _ in history if value is not None]
+    held = [(step, value) for step, _, value in history if value is not None]
+
+    def draw(axes: Axes) -> None:
+        if learned:
+            axes.plot(*zip(*learned, strict=True), color=INK, linewidth=1.75, label="rows learned from")
+        if held:
+            axes.plot(*zip(*held, strict=True), "o--", color=BETTER, linewidth=1.75, label="held-out rows")
+            axes.legend(frameon=False, loc="upper right")
+        axes.set_ylim(bottom=0)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.grid(visible=False, axis="x")
+        axes.set(xlabel="optimizer step", ylabel="loss, nats a token")
+
+    words = [
+        f"{what}: {line[0][1]:.2f} nats a token at step {line[0][0]:.0f}, {line[-1][1]:.2f} at step {line[-1][0]:.0f}"
+        for what, line in (("rows learned from", learned), ("held-out rows", held))
+        if line
+    ]
+    return drawn("loss", "Loss by step. " + "; ".join(words), 250, draw, left=52, right=14)
+
+
+def lengths(before: list[int], after: list[int]) -> str:
+    """How long the answers are: the share of each arm's answers by their tokens. Both arms have as many, and some."""
+    width = math.ceil((max(*before, *after) + 1) / BINS)
+    edges = [width * place for place in range(max(*before, *after) // width + 2)]
+
+    def draw(axes: Axes) -> None:
+        for arm, tokens, color, style in (("before", before, SOFT, "--"), ("after", after, INK, "-")):
+            shares = [0.0] * (len(edges) - 1)
+            for length in tokens:
+                shares[length // width] += 100 / len(tokens)
+            axes.stairs(shares, edges, color=color, linestyle=style, linewidth=1.75, label=arm)
+        axes.legend(frameon=False, loc="upper center")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f} %"))
+        axes.grid(visible=False, axis="x")
+        axes.set(xlabel="tokens of the answer", ylabel="share of answers", ylim=(0, None), xlim=(0, edges[-1]))
+
+    middles = [sorted(tokens)[len(tokens) // 2] for tokens in (before, after)]
+    label = f"Length of the answers: a median of {middles[0]} tokens before, {middles[1]} after"
+    return drawn("lengths", label, 250, draw, left=52, right=14)
+
+
+def _interval(axes: Axes, y: float, ends: tuple[float, float, float], sign: str, color: str, fill: str) -> None:
+    low, middle, high = ends
+    axes.plot([low, high], [y, y], color=color, linewidth=2.5, solid_capstyle="round", clip_on=False)
+    style = {"color": color, "markerfacecolor": fill, "markersize": 8, "markeredgewidth": 2}
+    axes.plot(middle, y, sign, clip_on=False, **style)
+
+
+def _name(axes: Axes, y: float, name: str, result: Row, x: float) -> None:
+    name = clean(name if len(name) <= NAME else f"{name[:NAME]}…")
+    weak = " (weak grade)" if result.get("weak") else ""
+    box = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.5}
+    axes.text(x, y, f"{name}{weak}", transform=axes.get_yaxis_transform(), va="center", weight="bold", bbox=box)

@@ -1,0 +1,38 @@
+"""What a report is made of: plain data, as the stages wrote it."""
+
+from dataclasses import dataclass, field
+
+from stages.evaluate.comparison import ARMS
+from stages.files.records import Row
+
+OUTCOMES = {"fixed": "Fixed", "broken": "Broken", "wrong": "Still wrong", "right": "Right both times"}
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything that a report shows. Only `results` and `rows` are needed; what is empty is said to be missing."""
+
+    results: dict[str, Row]  # by evaluation set, as comparison.summarise gives it
+    rows: list[Row]  # as comparison.graded gives them
+    free: list[Row] = field(default_factory=list)  # question, before and after (text, tokens, finish_reason)
+    loss: list[Row] = field(default_factory=list)  # the rows of metrics/loss.csv, as text or as numbers
+    train: Row = field(default_factory=dict)  # metrics/train.json
+    dataset: Row = field(default_factory=dict)  # metrics/dataset.json
+    prompts: Row = field(default_factory=dict)  # metrics/prompts.json
+    params: Row = field(default_factory=dict)  # params.yaml
+    versions: dict[str, str] = field(default_factory=dict)  # by package
+    revisions: dict[str, str] = field(default_factory=dict)  # of the base model, the dataset, the evaluation sets
+
+
+def outcome(row: Row) -> str:
+    """What the fine-tune did to one question: a key of OUTCOMES."""
+    before, after = (row[arm]["correct"] for arm in ARMS)
+    return ("right" if before else "fixed") if after else ("broken" if before else "wrong")
+
+
+def outcomes(rows: list[Row]) -> dict[str, int]:
+    """How many questions had each outcome."""
+    counts = dict.fromkeys(OUTCOMES, 0)
+    for row in rows:
+        counts[outcome(row)] += 1
+    return counts

@@ -1,0 +1,93 @@
+"""Text that a model or a dataset wrote, made fit to be shown: no trick characters, no megabytes, differences marked.
+
+Escaping is not done here but by the page's template, for every text alike.
+"""
+
+import re
+from typing import NamedTuple
+
+from rapidfuzz.distance import Indel
+
+from stages.evaluate.graders.plain_text import CLOSE, OPEN
+
+# Control characters but for tab and line feed, marks that reorder the text around them, and halves of a surrogate pair.
+TRICKS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+TOKENS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|\w+|\s+|[^\w\s]")
+COMPARED = 2_000  # tokens of each answer; in longer ones no difference is marked
+ALIKE = 0.5  # of two answers that share less, every second word would be marked
+RUNS = 30  # marked places in an answer; more of them are no help to a reader
+
+Segments = list[tuple[bool, str]]  # (stands in this answer alone, text)
+
+
+class Parts(NamedTuple):
+    """An answer in two: its thinking, None without any, and what follows, None where the thinking never ends."""
+
+    thinking: str | None
+    response: str | None
+
+
+def clean(text: str) -> str:
+    """The text with every trick character shown as a sign, and one kind of line end."""
+    return TRICKS.sub(_sign, text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _sign(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return "\ufffd" if 0xD800 <= code <= 0xDFFF else "␡" if code == 0x7F else f"[U+{code:04X}]"
+
+
+def parts(text: str) -> Parts:
+    """Split an answer as the graders do: at its last `</think>`, unless another `<think>` follows that."""
+    closes = list(CLOSE.finditer(text))
+    end, start = (closes[-1].start(), closes[-1].end()) if closes else (0, 0)
+    if OPEN.search(text, start):
+        return Parts(_untagged(text), None)
+    return Parts(_untagged(text[:end]) if closes else None, text[start:].strip())
+
+
+def _untagged(thinking: str) -> str:
+    return OPEN.sub("", thinking, count=1).strip()
+
+
+def clip(text: str, limit: int) -> str:
+    """At most `limit` characters of a text, from its start and its end, with a note of what is left out."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    left_out = f"\n[… {len(text) - 2 * half:,} characters are left out here …]\n"
+    return text[:half] + left_out + text[-half:]
+
+
+def marked(before: str, after: str) -> tuple[Segments, Segments] | None:
+    """Both texts in segments that the other shares or not; None where marks would be no help, or cost too much."""
+    tokens = [TOKENS.findall(text) for text in (before, after)]
+    if before == after or not all(tokens) or max(map(len, tokens)) > COMPARED:
+        return None
+    if Indel.normalized_similarity(*tokens) < ALIKE:
+        return None
+    sides: tuple[Segments, Segments] = ([], [])
+    for step in Indel.opcodes(*tokens):
+        alone = step.tag != "equal"
+        places = ((step.src_start, step.src_end), (step.dest_start, step.dest_end))
+        for side, own, (start, end) in zip(sides, tokens, places, strict=True):
+            if start < end and step.tag in ("equal", "delete" if side is sides[0] else "insert"):
+                side.append((alone, "".join(own[start:end])))
+    joined = _joined(sides[0]), _joined(sides[1])
+    return None if max(sum(alone for alone, _ in side) for side in joined) > RUNS else joined
+
+
+def _joined(segments: Segments) -> Segments:
+    """Neighbours of one kind as one; a blank between two marked words is marked with them."""
+    joined: Segments = []
+    for place, (alone, text) in enumerate(segments):
+        between = joined and joined[-1][0] and place + 1 < len(segments) and segments[place + 1][0]
+        if not alone and between and not text.strip():
+            alone = True
+        if joined and joined[-1][0] == alone:
+            joined[-1] = (alone, joined[-1][1] + text)
+        else:
+            joined.append((alone, text))
+    return joined

@@ -1,0 +1,147 @@
+"""The report: one page that opens from disk and fetches nothing, and its summary in Markdown."""
+
+import base64
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from stages.evaluate.comparison import ARMS
+from stages.files.records import Row
+from stages.report import charts, display, questions, wording
+from stages.report.caveats import DEVICE, caveats
+from stages.report.context import OUTCOMES, Context, outcomes
+
+HERE = Path(__file__).parent
+MARKS = re.compile(r"([\\`*_{}\[\]<>|#~@&])")
+UNBROKEN = re.compile(r"held-out|[+−]?\d[\d.,]*\d? (?:%|points|nats)|p (?:&lt;|=) [\d.]*\d")
+FORM = {
+    "stated": "state an answer",
+    "correct_when_stated": "right, of those that state one",
+    "thinking_closed": "think, and close their thinking",
+    "truncated": "cut off at the token limit",
+    "empty": "empty",
+    "looping": "end in a loop",
+}
+
+
+def html(context: Context) -> str:
+    """The report as one HTML file."""
+    shown = questions.limit(context.rows)
+    style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
+    environment = _environment(autoescape=True)
+    environment.filters["nb"] = _unbroken
+    return environment.get_template("page.html.j2").render(
+        **_common(context, wording.label),
+        charts={name: Markup(chart) for name, chart in _charts(context).items()},
+        questions=[questions.question(row, number, shown) for number, row in enumerate(context.rows, 1)],
+        free=[questions.free(row, number) for number, row in enumerate(context.free, 1)],
+        params=flat(context.params),
+        shown=shown,
+        style=Markup(style),
+        script=Markup(script),
+        policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
+        "base-uri 'none'; form-action 'none'",
+    )
+
+
+def markdown(context: Context) -> str:
+    """The report in one screen of Markdown, for a pull request. No text of a model is in it."""
+    environment = _environment(autoescape=False)
+    environment.filters["md"] = escaped
+    return environment.get_template("summary.md.j2").render(
+        **_common(context, lambda name: escaped(wording.label(name)))
+    )
+
+
+def escaped(value: Any) -> str:
+    """A text for Markdown: one line, and no sign that means anything there."""
+    return MARKS.sub(r"\\\1", " ".join(display.clean(str(value)).split()))
+
+
+def flat(values: Row, prefix: str = "") -> dict[str, str]:
+    """Nested params as `section.name` and their values as text, in their own order."""
+    found: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return found
+
+
+def history(rows: list[Row]) -> charts.History:
+    """The logged losses, from text or numbers; what is missing or not a number becomes None."""
+
+    def number(value: Any) -> float | None:
+        try:
+            found = float(value)
+        except (TypeError, ValueError):
+            return None
+        return found if abs(found) < float("inf") else None
+
+    logged = [(number(row.get("step")), number(row.get("loss")), number(row.get("eval_loss"))) for row in rows]
+    return [(step, *losses) for step, *losses in logged if step is not None and losses != [None, None]]
+
+
+def _environment(*, autoescape: bool) -> Environment:
+    return Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=autoescape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        # Every text that a template writes passes here; what a template writes itself does not.
+        finalize=lambda value: display.clean(value) if type(value) is str else value,
+    )
+
+
+def _common(context: Context, label: Any) -> dict[str, Any]:
+    """What the page and the summary both show."""
+    graded = {name: result for name, result in context.results.items() if result.get("n")}
+    labelled = {label(name): result for name, result in context.results.items()}
+    return {
+        "wording": wording,
+        "label": label,
+        "form": FORM,
+        "outcome_labels": OUTCOMES,
+        "device": DEVICE,
+        "headline": wording.headline(labelled),
+        "sentences": [wording.sentence(name, result, len(graded)) for name, result in labelled.items()],
+        "sets": len(graded),
+        "results": context.results,
+        "graded": graded,
+        "outcomes": outcomes(context.rows),
+        "caveats": caveats(context),
+        "train": context.train,
+        "dataset": context.dataset,
+        "kept": dict(sorted(context.dataset.get("kept", {}).items(), key=lambda one: one[0] != "train")),
+        "prompts": context.prompts,
+        "revisions": context.revisions,
+        "versions": dict(sorted(context.versions.items())),
+    }
+
+
+def _charts(context: Context) -> dict[str, str]:
+    graded = {wording.label(name): result for name, result in context.results.items() if result.get("n")}
+    drawn = {"rates": charts.rates(graded), "differences": charts.differences(graded)} if graded else {}
+    if losses := history(context.loss):
+        drawn["loss"] = charts.loss(losses)
+    if context.rows:
+        drawn["lengths"] = charts.lengths(*([row[arm]["tokens"] for row in context.rows] for arm in ARMS))
+    return drawn
+
+
+def _unbroken(text: str) -> Markup:
+    """A sentence whose numbers stay on one line with their units, escaped."""
+    return Markup(UNBROKEN.sub(r'<span class="nb">\g<0></span>', str(escape(display.clean(text)))))
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"

@@ -1,0 +1,81 @@
+"""One question as the page shows it: what was asked, what is right, and both answers side by side."""
+
+from typing import Any
+
+from stages.evaluate.comparison import ARMS
+from stages.files.records import Row
+from stages.report import display
+from stages.report.context import OUTCOMES, outcome
+
+SHOWN = 20_000  # characters of an answer; the page as a whole is bounded too
+WHOLE = 24_000_000  # characters of all answers
+LONG, LINES = 900, 14  # characters and lines from which an answer scrolls in its own box
+
+
+def limit(rows: list[Row]) -> int:
+    """How many characters of each answer are shown, so that a page of long answers still opens."""
+    return max(1_000, min(SHOWN, WHOLE // max(1, 2 * len(rows))))
+
+
+def question(row: Row, number: int, shown: int) -> dict[str, Any]:
+    """A graded row for the page."""
+    record = row["record"]
+    open_ended = record["kind"] == "open"
+    arms = _arms(row, shown)
+    for arm in arms:
+        answer = row[arm["name"]]
+        arm |= {
+            "correct": answer["correct"],
+            "reason": answer.get("reason"),
+            "stated": None if open_ended else _stated(answer.get("extracted"), record.get("options")),
+            "overlap": answer.get("overlap"),
+            "marks": [mark for mark in ("empty", "looping") if answer.get(mark) and mark != answer.get("reason")],
+        }
+    return {
+        "number": number,
+        "id": record["id"],
+        "set": row["set"],
+        "outcome": outcome(row),
+        "outcome_label": OUTCOMES[outcome(row)],
+        "weak": open_ended,
+        "cut": any(arm["truncated"] for arm in arms),
+        "question": display.clip(str(record.get("question") or ""), shown),
+        "options": record.get("options") or {},
+        "answer": _stated(record.get("answer"), record.get("options")),
+        "response": display.clip(str(record.get("response") or ""), shown),
+        "reasoning": display.clip(str(record.get("reasoning") or ""), shown),
+        "differs": not open_ended and row["before"].get("extracted") != row["after"].get("extracted"),
+        "arms": arms,
+    }
+
+
+def free(row: Row, number: int) -> dict[str, Any]:
+    """A question without a grade for the page."""
+    return {"number": number, "question": display.clip(str(row["question"]), SHOWN), "arms": _arms(row, SHOWN)}
+
+
+def _arms(row: Row, shown: int) -> list[dict[str, Any]]:
+    split = [display.parts(row[arm]["text"]) for arm in ARMS]
+    responses = [display.clip(one.response or "", shown) for one in split]
+    segments = display.marked(*responses) or [[(False, text)] if text else [] for text in responses]
+    return [
+        {
+            "name": arm,
+            "thinking": display.clip(one.thinking, shown) if one.thinking else None,
+            "words": len((one.thinking or "").split()),
+            "unclosed": one.response is None,
+            "segments": segment,
+            "long": len(response) > LONG or response.count("\n") > LINES,
+            "tokens": row[arm]["tokens"],
+            "truncated": row[arm].get("truncated", row[arm]["finish_reason"] == "length"),
+        }
+        for arm, one, response, segment in zip(ARMS, split, responses, segments, strict=True)
+    ]
+
+
+def _stated(answer: Any, options: dict[str, str] | None) -> str | None:
+    """A stated answer in words: a letter with the text of its option."""
+    if answer is None:
+        return None
+    option = (options or {}).get(answer)
+    return str(answer) if option is None else f"{answer}. {option}"

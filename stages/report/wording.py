@@ -1,0 +1,148 @@
+"""The result in plain sentences and numbers with their units; a point is a percentage point.
+
+A name that is passed in is used as it is: the page and the summary escape in their own ways.
+"""
+
+from stages.evaluate import statistics
+from stages.files.records import Row
+
+NONE = "–"
+HELDOUT = {"heldout": "held-out questions"}
+
+
+def label(name: str) -> str:
+    """The name of an evaluation set in words."""
+    return HELDOUT.get(name, name)
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """A share of 1 in percent."""
+    return NONE if share is None else f"{100 * share:.{digits}f} %"
+
+
+def span(low: float | None, high: float | None) -> str:
+    """The ends of an interval of a share, in percent."""
+    return NONE if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f} %"
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """A number with its sign, a true minus; zero has none."""
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "−")
+
+
+def points(diff: float | None, low: float | None = None, high: float | None = None) -> str:
+    """A difference of two shares in percentage points, with its 95 % interval where there is one."""
+    if diff is None:
+        return NONE
+    inner = interval(low, high)
+    return f"{signed(100 * diff)} points" + (f", 95 % interval {inner}" if inner != NONE else "")
+
+
+def parts(result: dict) -> str:
+    """What of a difference is form and what is knowledge; empty where it was not taken apart."""
+    if result.get("diff_form") is None:
+        return ""
+    form, knowledge = (signed(100 * result[key]) for key in ("diff_form", "diff_knowledge"))
+    return (
+        f"Of the difference, {form} points are form (stating an answer at all) and {knowledge} points knowledge "
+        "(being right where one is stated)."
+    )
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """The ends of an interval of a difference, in points."""
+    return NONE if low is None or high is None else f"{signed(100 * low)} to {signed(100 * high)}"
+
+
+def p_value(p: float | None) -> str:
+    """A p-value as it is usually printed."""
+    if p is None:
+        return "p not known"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.0995 else f"p = {p:.2f}"
+
+
+def count(share: float | None, n: int) -> str:
+    """A share as how many of n."""
+    return NONE if share is None else f"{round(share * n):,}"
+
+
+def plural(n: int, noun: str) -> str:
+    """A number with its noun."""
+    return f"{n:,} {noun}" + "s" * (n != 1)
+
+
+def clause(name: str, result: Row) -> str:
+    """The verdict on one set with its counts, without an end."""
+    n = result["n"]
+    before, after = (count(result[arm], n) for arm in ("before", "after"))
+    match result["verdict"]:
+        case "better":
+            return f"The fine-tuned model is better on {name}: {after} of {n:,} right, up from {before}"
+        case "worse":
+            return f"The fine-tuned model is worse on {name}: {after} of {n:,} right, down from {before}"
+    return f"No difference shown on {name}: {before} of {n:,} right before, {after} after"
+
+
+def numbers(result: Row, sets: int = 1) -> str:
+    """The difference, its interval and its p-value; with several sets the corrected one."""
+    p = result.get("p_corrected")
+    p = p_value(result.get("p_value") if p is None else p)
+    corrected = f" after Holm’s correction for {sets} sets" if sets > 1 else ""
+    return f"{points(result.get('diff'), result.get('ci_low'), result.get('ci_high'))}, {p}{corrected}"
+
+
+def power(result: Row) -> str:
+    """What a set could not have shown; nothing where a difference was shown."""
+    if result["verdict"] in ("better", "worse"):
+        return ""
+    asked, smallest = plural(result["n"], "question"), result.get("smallest_difference")
+    if smallest is None:
+        return f"With {asked}, no difference however large could have been shown."
+    return (
+        f"With {asked}, only a true difference of at least {100 * smallest:.0f} points would have been found in 80 % "
+        "of runs: a smaller one may be there."
+    )
+
+
+def sentence(name: str, result: Row, sets: int = 1) -> str:
+    """The result of one set: the verdict, its numbers, what it could not show, and whether its grade is weak."""
+    if not result.get("n"):
+        return f"No question of {name} was graded."
+    weak = "The grade is weak: it compares wording, not meaning." if result.get("weak") else ""
+    said = [f"{clause(name, result)} ({numbers(result, sets)}).", power(result), weak]
+    return " ".join(one for one in said if one)
+
+
+def headline(results: dict[str, Row]) -> str:
+    """The result of all sets in one sentence; `results` by the names to be shown."""
+    graded = {name: result for name, result in results.items() if result.get("n")}
+    if not graded:
+        return "Nothing was graded: there was no held-out question."
+    if len(graded) == 1:
+        return "".join(f"{clause(name, result)}." for name, result in graded.items())
+    found = [result["verdict"] for result in graded.values()]
+    better, worse, none = (found.count(one) for one in ("better", "worse", "no difference shown"))
+    total = f"{len(graded)} sets of questions"
+    if none == len(graded):
+        return f"No difference shown on any of {total}."
+    rest = f", no difference shown on {none}" if none else ""
+    return f"The fine-tuned model is better on {better or 'none'} of {total}, worse on {worse or 'none'}{rest}."
+
+
+def reference_loss(loss: Row | None) -> str:
+    """How likely the reference texts became, in a sentence; empty where it was not measured."""
+    if not loss or loss.get("before") is None or loss.get("after") is None:
+        return ""
+    low, high, p = loss.get("ci_low"), loss.get("ci_high"), loss.get("p_corrected", loss.get("p_value"))
+    verdict = "no difference shown"
+    if None not in (low, high, p):
+        verdict = statistics.verdict(-high, -low, p)  # lower is better
+    meaning = {"better": "more likely", "worse": "less likely"}.get(verdict)
+    means = f"the fine-tune makes the reference texts {meaning}" if meaning else verdict
+    interval = "" if low is None or high is None else f", 95 % interval {signed(low, 3)} to {signed(high, 3)}"
+    return (
+        f"A token of the reference reasoning and response costs {loss['before']:.3f} nats before and "
+        f"{loss['after']:.3f} after ({signed(loss['after'] - loss['before'], 3)} nats{interval}, {p_value(p)}; lower "
+        f"is better): {means}."
+    )

@@ -1,0 +1,67 @@
+"""TRL's SFTTrainer, with a loss that runs anywhere and fits anywhere."""
+
+import math
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+
+from stages.files.errors import UserError
+from stages.model.ops import varlen_attention
+from stages.train import loss
+from stages.train.checkpoints import CheckpointedTrainer
+
+
+class LastStep(TrainerCallback):
+    """Logs the last step too, where it is no multiple of `logging_steps`: no run, however short, is without a loss."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+        """Ask for a row of the log after the last step."""
+        control.should_log |= state.global_step >= state.max_steps
+        return control
+
+
+class CompletionTrainer(CheckpointedTrainer):
+    """SFTTrainer whose loss needs no Triton, keeps no logits, and takes rows laid end to end.
+
+    TRL 1.15 computes its loss by a Triton kernel, and there is no other path. This one gives the same number: mean
+    negative log-likelihood of the completion tokens.
+    """
+
+    tokens = 0  # trained on by this process, padding left out
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | None = None,
+    ) -> Any:
+        """Loss of a batch: sum over its completion tokens, divided by those of the whole optimizer step."""
+        targets = inputs["labels"][:, 1:]
+        counted = targets != -100
+        whole = model.get_base_model()
+        # Without its mask a batch is the same, but faster: padding is on the right, where causal attention never looks.
+        rows = {"input_ids": inputs["input_ids"]}
+        if model.training:
+            self.tokens += int(inputs["attention_mask"].sum() if "attention_mask" in inputs else targets.numel())
+        if "position_ids" in inputs:
+            rows["position_ids"] = inputs["position_ids"]
+            if inputs["input_ids"].is_cuda:
+                rows |= varlen_attention.boundaries(inputs["position_ids"])
+        with self.accelerator.autocast():
+            hidden = whole.base_model(**rows, use_cache=False).last_hidden_state[:, :-1][counted]
+            weight = whole.get_output_embeddings().weight
+            total = loss.negative_log_likelihood(hidden, weight, targets[counted])
+        mean = total / (counted.sum() if num_items_in_batch is None else num_items_in_batch)
+        return (mean, None) if return_outputs else mean
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log as TRL does. Raises UserError where the loss is not finite: what follows would be trained in vain."""
+        for name in ("loss", "eval_loss"):
+            if not math.isfinite(logs.get(name, 0.0)):
+                raise UserError(
+                    f"training diverged: {name} is {logs[name]} at step {self.state.global_step}: "
+                    f"lower training.learning_rate (it is {self.args.learning_rate})"
+                )
+        super().log(logs, start_time)
