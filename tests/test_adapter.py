@@ -56,12 +56,13 @@ def test_the_scale_multiplies_what_the_adapter_adds(tiny, tmp_path, use_rslora):
     adapter.save(tuned, tmp_path / "adapter")
 
     def weight(scale):
-        return load.for_answers(tiny.model, tmp_path / "adapter", scale).model.layers[0].self_attn.q_proj.weight
+        return load.for_answers(tiny.model, tmp_path / "adapter", scale).network.model.layers[0].self_attn.q_proj.weight
 
-    base = load.for_answers(tiny.model, None, 1.0).model.layers[0].self_attn.q_proj.weight
+    base = load.for_answers(tiny.model, None, 1.0).network.model.layers[0].self_attn.q_proj.weight
     assert torch.equal(weight(0.0), base)
     assert torch.allclose(weight(2.0) - base, 2 * (weight(1.0) - base), atol=1e-5)
-    assert torch.allclose(logits(load.for_answers(tiny.model, tmp_path / "adapter", 1.0)), logits(tuned), atol=1e-4)
+    answering = load.for_answers(tiny.model, tmp_path / "adapter", 1.0)
+    assert torch.allclose(logits(answering.network), logits(tuned), atol=1e-4)
 
 
 def test_both_backends_attach_by_the_same_function(tiny, folder, monkeypatch):
@@ -75,8 +76,8 @@ def test_both_backends_attach_by_the_same_function(tiny, folder, monkeypatch):
             return loaded.eval()
 
     monkeypatch.setattr(load, "unsloth_backend", Fake)
-    beside = load.for_answers(tiny.model.model_copy(update={"backend": "unsloth"}), folder, 0.5)
-    merged = load.for_answers(tiny.model, folder, 0.5)
+    beside = load.for_answers(tiny.model.model_copy(update={"backend": "unsloth"}), folder, 0.5).network
+    merged = load.for_answers(tiny.model, folder, 0.5).network
     assert torch.allclose(logits(beside), logits(merged), atol=1e-4)
     assert beside.generation_config.pad_token_id == merged.generation_config.pad_token_id
 

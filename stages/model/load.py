@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,16 @@ from stages.model.weights import gguf_package, hub_model, random_model
 from stages.params.schema import Lora, Model
 
 SPECIAL = ("bos_token_id", "eos_token_id", "pad_token_id")
+
+
+@dataclass
+class LoadedModel:
+    """A model ready to answer: its network, its tokenizer, and every token id that ends an answer."""
+
+    network: Any
+    tokenizer: Any
+    stop_ids: frozenset[int]
+    cache: dict[str, Any] = field(default_factory=dict)  # what an engine keeps from call to call
 
 
 def folder(model: Model) -> Path:
@@ -28,18 +39,10 @@ def folder(model: Model) -> Path:
 
 def tokenizer(model: Model) -> Any:
     """The tokenizer of the base model, padding on the left; its pad token is its stop token where it has none."""
-    from transformers import AutoTokenizer
-
-    place = folder(model)
-    with _readable(model, place):
-        loaded = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
-    loaded.padding_side = "left"
-    if loaded.pad_token is None:
-        loaded.pad_token = loaded.eos_token
-    return loaded
+    return _tokenizer(model, folder(model))
 
 
-def for_answers(model: Model, adapter: Path | None, scale: float) -> Any:
+def for_answers(model: Model, adapter: Path | None, scale: float) -> LoadedModel:
     """The model that answers: the base, with the adapter times `scale` where one is given.
 
     Raises UserError where the adapter is none for this model, or its weights are not finite.
@@ -49,13 +52,15 @@ def for_answers(model: Model, adapter: Path | None, scale: float) -> Any:
     backend = _backend(model)
     place = folder(model)
     with _readable(model, place):
-        loaded = backend.load_to_answer(place, model)
+        network = backend.load_to_answer(place, model)
     # A hub model may bring settings for sampling, penalties for repetition among them, which greedy answers would keep.
-    given = loaded.generation_config
-    loaded.generation_config = GenerationConfig(**{name: getattr(given, name) for name in SPECIAL})
+    given = network.generation_config
+    network.generation_config = GenerationConfig(**{name: getattr(given, name) for name in SPECIAL})
+    loaded_tokenizer = _tokenizer(model, place)
+    stop_ids = _stop_ids(loaded_tokenizer, given, network.config, network.config.get_text_config())
     if adapter is not None:
-        loaded = attach(loaded, adapter, scale)
-    return backend.ready_to_answer(loaded, model)
+        network = attach(network, adapter, scale)
+    return LoadedModel(backend.ready_to_answer(network, model), loaded_tokenizer, stop_ids)
 
 
 def for_training(model: Model, lora: Lora, seed: int, gradient_checkpointing: bool) -> Any:
@@ -69,6 +74,26 @@ def for_training(model: Model, lora: Lora, seed: int, gradient_checkpointing: bo
         loaded = backend.load_to_train(place, model)
     check_targets(loaded, lora)
     return backend.with_new_adapter(loaded, model, lora, seed, gradient_checkpointing)
+
+
+def _tokenizer(model: Model, place: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    with _readable(model, place):
+        loaded = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+    loaded.padding_side = "left"
+    if loaded.pad_token is None:
+        loaded.pad_token = loaded.eos_token
+    return loaded
+
+
+def _stop_ids(*named_in: Any) -> frozenset[int]:
+    """The ids under `eos_token_id` of a tokenizer and configs: each holds one id, several, or none."""
+    ids: set[int] = set()
+    for source in named_in:
+        given = getattr(source, "eos_token_id", None)
+        ids.update(given if isinstance(given, list | tuple) else [given])
+    return frozenset(ids - {None})
 
 
 @contextmanager
