@@ -6,19 +6,14 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help repro unlock verify test soak lint bench bench-gpu install install-gpu preset clean
+.PHONY: help repro verify test soak lint bench bench-gpu install install-gpu preset clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 repro: install ## the main job: run every stage that is out of date
-	@$(MAKE) --no-print-directory unlock
 	@if command -v nvidia-smi >/dev/null && python -m stages.params needs-gpu; then $(MAKE) --no-print-directory install-gpu; fi
 	dvc repro
-	@$(MAKE) --no-print-directory unlock
-
-unlock: ## mend DVC's own files where a kill has left half of one (make repro does it)
-	@$(if $(wildcard $(VENV)/bin/python),python,$(PYTHON)) -m stages.runtime.unlock
 
 verify: install ## the same bytes? run a fresh clone of HEAD and compare its lock with the committed one
 	python -m tests.verify

@@ -14,7 +14,7 @@ from stages.files.errors import UserError
 from stages.params.schema import Params
 from stages.runtime import stage
 
-RAW = Path("data/raw/eval.jsonl")
+RAW = (Path("data/raw/heldout.jsonl"), Path("data/raw/evaluation.jsonl"))
 ARMS = {"before": Path("data/answers/baseline.jsonl"), "after": Path("data/answers/post.jsonl")}
 DATASET = Path("metrics/dataset.json")
 PROMPTS = Path("metrics/prompts.json")

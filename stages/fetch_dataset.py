@@ -19,7 +19,8 @@ from stages.params.schema import Params
 from stages.runtime import stage
 
 TRAIN = Path("data/raw/train.jsonl")
-EVAL = Path("data/raw/eval.jsonl")
+HELDOUT = Path("data/raw/heldout.jsonl")
+EVALUATION = Path("data/raw/evaluation.jsonl")
 METRICS = Path("metrics/dataset.json")
 
 
@@ -58,16 +59,18 @@ def main(params: Params) -> str:
     with naming(Path(tempfile.gettempdir())), tempfile.TemporaryFile("w+", encoding="utf-8") as unchecked:
         count = records.write_lines(unchecked, candidates())
         unchecked.seek(0)
-        asked = heldout + asked
         leaked: Counter[tuple[str, str]] = Counter()
-        train_count = records.write(TRAIN, without_leaks(map(json.loads, unchecked), count, Leaks(asked), leaked))
-    records.write(EVAL, asked)
+        train_count = records.write(
+            TRAIN, without_leaks(map(json.loads, unchecked), count, Leaks([*heldout, *asked]), leaked)
+        )
+    records.write(HELDOUT, heldout)
+    records.write(EVALUATION, asked)
     dropped = {"dataset": dict(cleaner.dropped), **dropped}
-    leaks: dict[str, dict[str, int]] = {name: {} for name in sorted({row["set"] for row in asked})}
+    leaks: dict[str, dict[str, int]] = {name: {} for name in sorted({"heldout", *sets})}
     for (name, reason), number in leaked.items():
         leaks[name][reason] = number
 
-    kept = {"train": train_count, **Counter(row["set"] for row in asked)}
+    kept = {"train": train_count, "heldout": len(heldout), **Counter(row["set"] for row in asked)}
     records.write_json(METRICS, {"source": params.dataset.source, "kept": kept, "dropped": dropped, "leaks": leaks})
     counts = ", ".join(f"{name} {count}" for name, count in kept.items())
     lost = sum(sum(reasons.values()) for reasons in dropped.values())

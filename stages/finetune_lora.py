@@ -17,7 +17,7 @@ from stages.params.schema import Params
 from stages.runtime import costs, resume, stage, tracking
 
 TRAIN = Path("data/prompts/train.jsonl")
-EVAL = Path("data/prompts/eval.jsonl")
+HELDOUT = Path("data/prompts/heldout.jsonl")
 ADAPTER = Path("models/adapter")
 METRICS = Path("metrics/train.json")
 LOSS = Path("metrics/loss.csv")
@@ -44,15 +44,15 @@ def main(params: Params) -> str:
     train = Dataset.from_list(examples(TRAIN))
     wandb_mode = tracking.start(wandb_mode)
     used = [params.model, params.prompt, params.lora, params.training]
-    with resume.place("finetune_lora", used, [TRAIN, EVAL]) as place:
+    with resume.checkpoint_folder("finetune_lora", used, [TRAIN, HELDOUT]) as folder:
         trainer = CompletionTrainer(
             model=tuned,
             args=config(params),
             train_dataset=train,
-            eval_dataset=Dataset.from_list(examples(EVAL)) if params.training.eval_strategy != "no" else None,
+            eval_dataset=Dataset.from_list(examples(HELDOUT)) if params.training.eval_strategy != "no" else None,
             processing_class=load.tokenizer(params.model),
             callbacks=[LastStep(), *tracking.callbacks(wandb_mode)],
-            place=place,
+            place=folder,
         )
         lengths = [len(ids) for ids in train["input_ids"]]
         estimate = partial(step.estimate, tuned, lengths=lengths)

@@ -5,7 +5,7 @@ usage: python -m stages.format_prompts
 
 import statistics
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tqdm import tqdm
@@ -18,9 +18,11 @@ from stages.params.schema import Params
 from stages.runtime import stage
 
 RAW_TRAIN = Path("data/raw/train.jsonl")
-RAW_EVAL = Path("data/raw/eval.jsonl")
+RAW_HELDOUT = Path("data/raw/heldout.jsonl")
+RAW_EVALUATION = Path("data/raw/evaluation.jsonl")
 TRAIN = Path("data/prompts/train.jsonl")
-EVAL = Path("data/prompts/eval.jsonl")
+HELDOUT = Path("data/prompts/heldout.jsonl")
+EVALUATION = Path("data/prompts/evaluation.jsonl")
 METRICS = Path("metrics/prompts.json")
 BATCH = 1000
 
@@ -48,14 +50,15 @@ def main(params: Params) -> str:
         if not lengths:
             raise UserError(f"prompt.max_length {params.prompt.max_length}: no training row fits: raise it")
 
-    def eval_rows() -> Iterator[records.Row]:
-        for batch in records.batches(records.read(RAW_EVAL), BATCH):
+    def asked_rows(rows: Iterable[records.Row]) -> Iterator[records.Row]:
+        for batch in records.batches(rows, BATCH):
             yield from formatter.examples(batch)
-        free = [{"id": records.fingerprint(text), "set": "free", "question": text} for text in params.free_questions]
-        yield from formatter.examples(free)
 
     records.write(TRAIN, train_rows())
-    asked = records.write(EVAL, eval_rows())
+    asked = records.write(HELDOUT, asked_rows(records.read(RAW_HELDOUT)))
+    free = [{"id": records.fingerprint(text), "set": "free", "question": text} for text in params.free_questions]
+    # Training reads neither of these: no question that is only asked makes it run again.
+    asked += records.write(EVALUATION, asked_rows([*records.read(RAW_EVALUATION), *free]))
     tokens = {"mean": round(statistics.fmean(lengths), 1), **quantiles(sorted(lengths)), "total": sum(lengths)}
     overlong = {"dropped": counts["dropped"], "truncated": counts["truncated"]}
     summary = {"asked": asked, "example": example, "overlong": overlong, "tokens": tokens, "train": len(lengths)}

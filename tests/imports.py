@@ -1,14 +1,19 @@
 """What a stage's code imports and which params it uses, read from its source."""
 
 import ast
+import re
 from pathlib import Path
 
 TEMPLATES = (".j2", ".css", ".js")  # read by the modules beside them
-EXEMPT = ("stages/params/",)  # the schema: no value lives there, so its edits change no result
+# What can change no byte of a result: the schema of params, which holds no value; how a stage is run, resumed and
+# tracked; what a person reads where it fails; how long a hub is waited for; how much memory is foretold.
+EXEMPT = re.compile(
+    r"stages/(params/|runtime/|files/(errors|timeouts)\.py|model/(checks|memory/__init__|memory/training)\.py|.*_errors\.py)"
+)
 
 
 def modules(path: Path) -> set[Path]:
-    """The project's modules that a file imports, at any depth of its code."""
+    """The project's modules that a file imports, at any depth of its code, less those that are exempt."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = []
@@ -19,19 +24,18 @@ def modules(path: Path) -> set[Path]:
         for name in names:
             base = Path(*name.split("."))
             found |= {file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()}
-    return found
+    return {file for file in found if not EXEMPT.match(file.as_posix())}
 
 
 def transitive(path: Path) -> set[Path]:
-    """The file itself and every module of the project that it imports, directly or not, less the exempt."""
+    """The file itself and every module of the project that it imports, directly or not, with their templates."""
     seen: set[Path] = set()
     waiting = {path}
     while waiting:
         current = waiting.pop()
         seen.add(current)
         waiting |= modules(current) - seen
-    mine = {one for one in seen if not one.as_posix().startswith(EXEMPT)}
-    return mine | {file for one in mine for file in one.parent.iterdir() if file.suffix in TEMPLATES}
+    return seen | {file for one in seen for file in one.parent.iterdir() if file.suffix in TEMPLATES}
 
 
 def sections(path: Path, names: set[str]) -> set[str]:

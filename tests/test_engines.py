@@ -1,39 +1,42 @@
 """Every engine gives the greedy answers of a model asked one question at a time, in whatever company a question is."""
 
-import copy
+import dataclasses
 
 import pytest
-from tqdm import tqdm
 from transformers import MistralConfig, MistralForCausalLM
 
 from stages.files.errors import UserError
-from stages.generate import answers as inference
+from stages.generate import engine, generate
 from stages.generate.engines import continuous_batching
+from stages.model import load
 
 ENGINES = ["continuous", "transformers"]
 
 
-def answers(base, tokenizer, prompts, tiny, **changed):
-    generation = tiny.generation.model_copy(update={"max_new_tokens": 24, "chunk_size": len(prompts), **changed})
+def settings(tiny, **changed):
+    return tiny.generation.model_copy(update={"max_new_tokens": 24, "chunk_size": 64, **changed})
+
+
+def answers(model, prompts, tiny, **changed):
+    """Token ids by prompt; every answer comes whole, once, and says why it ended."""
     found = {}
-    with tqdm(total=len(prompts)) as progress:
-        for batch, ids in inference.engine(generation)(base, tokenizer, prompts, generation, progress):
-            found.update(zip(batch, ids, strict=True))
+    for piece in generate(model, prompts, settings(tiny, **changed)):
+        assert piece.index not in found
+        assert piece.finish_reason == ("stop" if piece.token_ids[-1] in model.stop_ids else "length")
+        found[piece.index] = piece.token_ids
     return [found[index] for index in range(len(prompts))]
 
 
 @pytest.fixture(scope="module")
-def alone(base, tiny_tokenizer, prompts, tiny):
+def alone(base, prompts, tiny):
     """Answers of plain `generate`, one question at a time."""
-    return answers(base, tiny_tokenizer, prompts, tiny, engine="transformers", batch_size=1)
+    return answers(base, prompts, tiny, engine="transformers", batch_size=1)
 
 
 @pytest.fixture(scope="module")
-def stopping(tiny_tokenizer, alone):
-    """A tokenizer whose stop token the tiny model does write, in some answers early, in others never."""
-    other = copy.deepcopy(tiny_tokenizer)
-    other.eos_token = other.convert_ids_to_tokens(alone[0][3])
-    return other
+def stopping(base, alone):
+    """The tiny model with two stop tokens that it does write, in some answers early, in others never."""
+    return dataclasses.replace(base, stop_ids=base.stop_ids | {alone[0][3], alone[1][5]}, cache={})
 
 
 def test_the_answers_differ_so_that_these_tests_can_fail(alone):
@@ -41,37 +44,64 @@ def test_the_answers_differ_so_that_these_tests_can_fail(alone):
     assert min(map(len, alone)) < 24 == max(map(len, alone)), "one ends by itself"
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", ENGINES)
 @pytest.mark.parametrize("batch_size", [1, 2, 4, 6, 50])
-def test_a_batch_answers_as_singles_do(base, tiny, tiny_tokenizer, prompts, alone, engine, batch_size):
-    assert answers(base, tiny_tokenizer, prompts, tiny, engine=engine, batch_size=batch_size) == alone
+def test_a_batch_answers_as_singles_do(base, tiny, prompts, alone, name, batch_size):
+    assert answers(base, prompts, tiny, engine=name, batch_size=batch_size) == alone
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("chunk_size", [1, 4, 6])
-def test_an_answer_ends_with_its_first_stop_token(base, tiny, stopping, prompts, alone, engine, chunk_size):
-    expected = answers(base, stopping, prompts, tiny, engine="transformers", batch_size=1)
-    assert expected[0] == alone[0][: alone[0].index(stopping.eos_token_id) + 1], "it stops early: the batch is refilled"
-    found = answers(base, stopping, prompts, tiny, engine=engine, batch_size=2, chunk_size=chunk_size)
-    assert found == expected
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("batch_size", [1, 2, 6])
+def test_an_answer_ends_with_its_first_stop_token(base, tiny, stopping, prompts, alone, name, batch_size):
+    def cut(ids):
+        return ids[: next((place for place, one in enumerate(ids, 1) if one in stopping.stop_ids), len(ids))]
+
+    expected = [cut(ids) for ids in answers(base, prompts, tiny, engine="transformers", batch_size=1)]
+    assert min(map(len, expected)) < 5, "one stops early: the batch is refilled"
+    assert answers(stopping, prompts, tiny, engine=name, batch_size=batch_size) == expected
 
 
-def test_a_limit_of_its_own_ends_an_answer(base, tiny, tiny_tokenizer, prompts, alone):
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_a_stream_hands_out_the_same_tokens_as_they_come(stopping, tiny, prompts, name, batch_size):
+    whole = answers(stopping, prompts, tiny, engine=name, batch_size=batch_size)
+    streamed = [[] for _ in prompts]
+    ended = []
+    for piece in generate(stopping, prompts, settings(tiny, engine=name, batch_size=batch_size), stream=True):
+        assert piece.index not in ended
+        streamed[piece.index] += piece.token_ids
+        ended += [piece.index] * (piece.finish_reason is not None)
+        if len(ended) == 1:
+            assert any(len(ids) > 0 for index, ids in enumerate(streamed) if index not in ended) or batch_size == 1
+    assert streamed == whole
+    assert sorted(ended) == list(range(len(prompts)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_on_a_cpu_an_answer_depends_on_its_own_prompt_alone(tiny, tiny_tokenizer, dtype):
+    model = load.for_answers(tiny.model.model_copy(update={"dtype": dtype}), None, 1.0)
+    prompts = tiny_tokenizer([f"{n} " * (3 + 29 * n % 71) for n in range(14)]).input_ids
+    assert engine(settings(tiny)).independent(model)
+    whole = answers(model, prompts, tiny, batch_size=8, max_new_tokens=80)
+    for chosen in ([3], [13, 2], [5, 0, 9, 1, 7, 6, 12, 11, 4]):
+        some = answers(model, [prompts[index] for index in chosen], tiny, batch_size=8, max_new_tokens=80)
+        assert some == [whole[index] for index in chosen]
+        model.cache.clear()
+
+
+def test_a_limit_of_its_own_ends_an_answer(base, tiny, prompts, alone):
     limits = [1, 5, 24, 2, 9, 1]
-    generation = tiny.generation.model_copy(update={"max_new_tokens": 24, "chunk_size": 6, "batch_size": 3})
-    with tqdm(total=6) as progress:
-        ((order, found),) = continuous_batching.generate(base, tiny_tokenizer, prompts, generation, progress, limits)
-        assert progress.n == 6
-    assert dict(zip(order, found, strict=True)) == {
-        index: ids[:limit] for index, (ids, limit) in enumerate(zip(alone, limits, strict=True))
-    }
+    found = [[] for _ in limits]
+    for piece in continuous_batching.generate(base, prompts, settings(tiny, batch_size=3), False, limits):
+        found[piece.index] += piece.token_ids
+    assert found == [ids[:limit] for ids, limit in zip(alone, limits, strict=True)]
 
 
-def test_the_model_answers_as_before_once_an_engine_has_used_it(base, tiny, tiny_tokenizer, prompts, alone):
-    before = base.config._attn_implementation
-    answers(base, tiny_tokenizer, prompts, tiny, engine="continuous")
-    assert base.config._attn_implementation == before
-    assert answers(base, tiny_tokenizer, prompts[:2], tiny, engine="transformers", batch_size=1) == alone[:2]
+def test_the_model_answers_as_before_once_an_engine_has_used_it(base, tiny, prompts, alone):
+    before = base.network.config._attn_implementation
+    answers(base, prompts, tiny, engine="continuous")
+    assert base.network.config._attn_implementation == before
+    assert answers(base, prompts[:2], tiny, engine="transformers", batch_size=1) == alone[:2]
 
 
 def test_attention_that_forgets_is_refused(tiny, tiny_tokenizer, prompts):
@@ -79,5 +109,6 @@ def test_attention_that_forgets_is_refused(tiny, tiny_tokenizer, prompts):
         hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1,
         vocab_size=len(tiny_tokenizer), sliding_window=8,
     )  # fmt: skip
+    model = load.LoadedModel(MistralForCausalLM(config), tiny_tokenizer, frozenset({0}))
     with pytest.raises(UserError, match=r"generation\.engine: continuous cannot run mistral.* transformers"):
-        answers(MistralForCausalLM(config), tiny_tokenizer, prompts, tiny, engine="continuous")
+        answers(model, prompts, tiny, engine="continuous")

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ from tests.conftest import ROOT, save_adapter
 def workspace(tiny, tiny_tokenizer, prompts, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rows = [{"id": str(index), "set": "heldout", "prompt_ids": ids} for index, ids in enumerate(prompts)]
-    records.write(answers.PROMPTS, rows)
+    for path, some in zip(baseline_infer.PROMPTS, (rows[:4], rows[4:]), strict=True):
+        records.write(path, some)
     save_adapter(tiny, post_infer.ADAPTER)
     return tmp_path
 
@@ -39,23 +41,27 @@ def test_an_adapter_scaled_to_nothing_changes_no_byte(workspace, tiny):
 
 
 def test_the_two_stages_differ_in_the_adapter_alone():
-    def calls(name):
-        tree = ast.parse((ROOT / f"stages/{name}.py").read_text(encoding="utf-8"))
-        return [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-
-    (before,) = [call for call in calls("baseline_infer") if ast.unparse(call.func) == "inference.answer"]
-    (after,) = [call for call in calls("post_infer") if ast.unparse(call.func) == "inference.answer"]
-    assert [ast.unparse(one) for one in before.args] == [ast.unparse(one) for one in after.args]
-    assert not before.keywords
-    assert {one.arg for one in after.keywords} == {"adapter", "scale"}
+    before, after = ((ROOT / f"stages/{name}.py").read_text("utf-8") for name in ("baseline_infer", "post_infer"))
+    for theirs, ours in {
+        '"post_infer"': '"baseline_infer"',
+        "data/answers/post.jsonl": "data/answers/baseline.jsonl",
+        'ADAPTER = Path("models/adapter")\n': "",
+        "(params, adapter=ADAPTER, scale=params.adapter.scale)": "(params)",
+        "[*answers.settings(params), params.adapter], [ADAPTER]": "answers.settings(params), []",
+        "the fine-tuned model": "the base model",
+    }.items():
+        assert theirs in after
+        after = after.replace(theirs, ours)
+    code = [[ast.unparse(one) for one in ast.parse(text).body[1:]] for text in (before, after)]
+    assert code[0] == code[1]
 
 
 def test_the_reference_loss_is_the_mean_over_the_completion_whatever_the_batch(base, prompts, tmp_path):
     rows = [{"prompt_ids": ids, "completion_ids": ids[1:9]} for ids in prompts] + [{"prompt_ids": prompts[0]}]
-    *losses, nothing = likelihood.reference_losses(base, rows, tmp_path)
+    *losses, nothing = likelihood.reference_losses(base.network, rows, {})
     assert nothing is None
     for ids, loss in zip(prompts, losses, strict=True):
-        logits = base(torch.tensor([ids + ids[1:9]])).logits[0, len(ids) - 1 : -1]
+        logits = base.network(torch.tensor([ids + ids[1:9]])).logits[0, len(ids) - 1 : -1]
         expected = torch.nn.functional.cross_entropy(logits, torch.tensor(ids[1:9])).item()
         assert loss == pytest.approx(expected, abs=1e-5)
 
@@ -72,3 +78,38 @@ def test_an_adapter_is_safetensors_and_a_sorted_config_alone(workspace):
     config = json.loads(Path("models/adapter/adapter_config.json").read_text())
     assert config["target_modules"] == sorted(config["target_modules"])
     assert str(workspace) not in json.dumps(config)
+
+
+def test_only_new_questions_are_answered_and_the_bytes_are_those_of_a_run_from_nothing(workspace, tiny, monkeypatch):
+    baseline_infer.main(tiny)
+    asked = []
+    whole = answers.generate
+    monkeypatch.setattr(answers, "generate", lambda model, *given: asked.append(len(given[0])) or whole(model, *given))
+    evaluation = baseline_infer.PROMPTS[1]
+    first = list(records.read(evaluation))
+    free = {"id": "f", "set": "free", "prompt_ids": [*first[0]["prompt_ids"], 7]}
+    for rows, new in ((first, 0), ([*first, free], 1), ([free, *first[1:]], 0), (first, 0)):
+        records.write(evaluation, rows)
+        asked.clear()
+        baseline_infer.main(tiny)
+        assert sum(asked) == new
+        found = baseline_infer.ANSWERS.read_bytes()
+        shutil.rmtree(".cache")
+        baseline_infer.main(tiny)
+        assert baseline_infer.ANSWERS.read_bytes() == found
+
+
+def test_where_an_answer_depends_on_its_batch_only_its_own_chunk_is_answered_again(workspace, tiny):
+    generation = tiny.generation.model_copy(update={"engine": "transformers", "chunk_size": 2})
+    params = tiny.model_copy(update={"generation": generation})
+    model = answers.load_model(params)
+    rows = [row for path in baseline_infer.PROMPTS for row in records.read(path)]
+    rows[4]["set"], rows[5]["set"] = "mine", "free"
+    kept = {}
+    before = answers.answer(model, rows, params, kept)
+    more = {"id": "new", "set": "free", "prompt_ids": [1, 2, 3]}
+    for changed, new in (([*rows, more], 1), (rows[:2] + rows[3:], 1), (rows[:4] + rows[5:], 0)):
+        count = len(kept)
+        after = answers.answer(model, changed, params, kept)
+        assert len(kept) == count + new
+        assert after == [one for one in before if one["id"] in {row["id"] for row in changed}] + after[len(rows) :]

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,12 @@ from stages.params.schema import Grading
 ARMS = ("before", "after")
 
 
-def graded(raw: Path, arms: dict[str, Path], grading: Grading) -> list[Row]:
+def graded(raw: Iterable[Path], arms: dict[str, Path], grading: Grading) -> list[Row]:
     """A row a question: the record, and under `before` and `after` the answer, its grade and its form.
 
     Raises UserError where the two files do not answer the same questions in the same order, or a loss is not finite.
     """
-    questions = {(row["set"], row["id"]): row for row in records.read(raw)}
+    questions = {(row["set"], row["id"]): row for path in raw for row in records.read(path)}
     answers = {arm: list(records.read(path)) for arm, path in arms.items()}
     _check_losses(answers, arms)
     asked = [[(row["set"], row["id"]) for row in rows] for rows in answers.values()]

@@ -1,105 +1,108 @@
-"""Answer every prompt, greedily and in batches: one call for both arms, with and without the adapter."""
+"""Answer rows of prompts: one call for both arms, with and without the adapter. What was answered is found again."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from stages.files import records
-from stages.files.errors import UserError
-from stages.generate import likelihood
+from stages.files.records import Row
+from stages.generate import engine, generate, generation_errors, likelihood
 from stages.model import load, memory
-from stages.model.memory import generation as answers_memory
-from stages.params.schema import Generation, Params
-from stages.runtime import costs, resume
+from stages.model.memory import generation as generation_memory
+from stages.params.schema import Generation, Model, Params
+from stages.runtime import costs
 
-PROMPTS = Path("data/prompts/eval.jsonl")
+Kept = MutableMapping[str, Row]
 
 
-def answer(params: Params, output: Path, adapter: Path | None = None, scale: float = 1.0) -> str:
-    """Answer the prompts of data/prompts/eval.jsonl into `output`, in their order; returns the summary of the stage.
-
-    A row also has the reference loss of its question, where there is a reference answer to find likely or not. A run
-    that was killed goes on after the last chunk of answers that it finished.
-    """
-    rows = list(records.read(PROMPTS))
-    tokenizer = load.tokenizer(params.model)
-    generation = params.generation
-    load.check(params.model)  # now, not once all is answered and the training begins
+def settings(params: Params) -> list[Model | Generation]:
+    """What an answer depends on beside its prompt and the adapter: the model as it answers, and how it is asked."""
     # The continuous engine runs the layers of transformers, whichever backend trained the adapter.
-    backend = "transformers" if generation.engine == "continuous" else params.model.backend
-    answering = load.for_answers(params.model.model_copy(update={"backend": backend}), adapter, scale)
-    _check_context(answering, rows, generation)
-    inputs = [PROMPTS] if adapter is None else [PROMPTS, adapter]
-    estimate = partial(answers_memory.estimate, answering, longest=max(len(row["prompt_ids"]) for row in rows))
-    with (
-        resume.place(output.stem, [params.model, generation, scale], inputs) as place,
-        memory.watched(estimate, params, answers_memory.smaller(params)),
-    ):
-        answers = [
-            {"id": row["id"], "set": row["set"], **_answer(tokenizer, ids)}
-            for row, ids in zip(rows, _generated(answering, tokenizer, rows, generation, place), strict=True)
-        ]
-        losses = likelihood.reference_losses(answering, rows, place)
-        for answer, loss in zip(answers, losses, strict=True):
-            if loss is not None:
-                answer["reference_loss"] = loss
-        records.write(output, answers)
-    stopped = sum(row["finish_reason"] == "stop" for row in answers)
-    return f"{len(rows)} answers, {sum(row['tokens'] for row in answers)} tokens, {stopped} ended by themselves"
+    backend = "transformers" if params.generation.engine == "continuous" else params.model.backend
+    return [params.model.model_copy(update={"backend": backend}), params.generation]
 
 
-def _generated(
-    answering: Any, tokenizer: Any, rows: list[records.Row], generation: Generation, place: Path
-) -> list[list[int]]:
-    """Token ids of the answers, in the order of `rows`; chunks that are in `place` are not generated again."""
-    prompts = [row["prompt_ids"] for row in rows]
-    answers: list[list[int]] = [[] for _ in rows]
-    start, written = time.perf_counter(), 0
-    with tqdm(total=len(rows), desc="answers", unit="answer", mininterval=1) as progress:
+def load_model(params: Params, adapter: Path | None = None, scale: float = 1.0) -> Any:
+    """The model that answers, a stages.model.load.LoadedModel: the base, with an adapter times `scale` where given."""
+    load.check(params.model)  # now, not once all is answered and the training begins
+    return load.for_answers(settings(params)[0], adapter, scale)
 
-        def chunks(skip: int) -> Iterator[list[records.Row]]:
-            nonlocal written
-            for chunk, ids in engine(generation)(answering, tokenizer, prompts, generation, progress, skip=skip):
-                written += sum(map(len, ids))
-                yield [{"index": index, "ids": one} for index, one in zip(chunk, ids, strict=True)]
 
-        for chunk in resume.kept(place, "answers", progress, chunks):
-            for row in chunk:
-                answers[row["index"]] = row["ids"]
-    if written:
-        costs.work(written, time.perf_counter() - start)
+def answer(model: Any, rows: list[Row], params: Params, kept: Kept) -> list[Row]:
+    """A row for each prompt, in order: id, set, text, tokens, finish_reason and, with a reference, reference_loss.
+
+    `kept` holds what was answered before by the same model and settings, by a hash of the prompt and of what else an
+    answer depends on; what is new goes there as soon as it is there. Raises UserError for a row that is too long.
+    """
+    _check_context(model, rows, params.generation)
+    estimate = partial(generation_memory.estimate, model.network, longest=max(len(row["prompt_ids"]) for row in rows))
+    with memory.watched(estimate, params, generation_memory.smaller(params)):
+        generated = _generated(model, rows, params.generation, kept)
+        losses = likelihood.reference_losses(model.network, rows, kept)
+    answers = []
+    for row, found, loss in zip(rows, generated, losses, strict=True):
+        ids, reason = found["token_ids"], found["finish_reason"]
+        text = model.tokenizer.decode(ids[:-1] if reason == "stop" else ids, skip_special_tokens=False)
+        answers.append({"id": row["id"], "set": row["set"], "text": text, "tokens": len(ids), "finish_reason": reason})
+        if loss is not None:
+            answers[-1]["reference_loss"] = loss
     return answers
 
 
-def engine(generation: Generation) -> Any:
-    """What generates: the function of the engine that params name."""
-    from stages.generate.engines import continuous_batching, hf_generate
-
-    return {"continuous": continuous_batching.generate, "transformers": hf_generate.generate}[generation.engine]
-
-
-def _answer(tokenizer: Any, ids: list[int]) -> records.Row:
-    stopped = ids[-1:] == [tokenizer.eos_token_id]
-    text = tokenizer.decode(ids[:-1] if stopped else ids, skip_special_tokens=False)
-    return {"text": text, "tokens": len(ids), "finish_reason": "stop" if stopped else "length"}
+def summary(answers: list[Row]) -> str:
+    """How many answers there are, of how many tokens, and how many ended by themselves."""
+    stopped = sum(row["finish_reason"] == "stop" for row in answers)
+    return f"{len(answers)} answers, {sum(row['tokens'] for row in answers)} tokens, {stopped} ended by themselves"
 
 
-def _check_context(answering: Any, rows: list[records.Row], generation: Generation) -> None:
+def _generated(model: Any, rows: list[Row], generation: Generation, kept: Kept) -> list[Row]:
+    """Token ids and finish reason of each row's answer, in order."""
+    prompts = [row["prompt_ids"] for row in rows]
+    with tqdm(total=len(rows), desc="answers", unit="answer", mininterval=1) as progress:
+        if engine(generation).independent(model):
+            keys = [records.fingerprint(ids) for ids in prompts]
+            groups = [[index for index, key in enumerate(keys) if key not in kept]]
+        else:
+            keys, groups = [""] * len(rows), []
+            for chunk in _chunks(rows, generation.chunk_size):
+                company = records.fingerprint([prompts[index] for index in chunk])
+                for number, index in enumerate(chunk):
+                    keys[index] = f"{company}-{number}"
+                if any(keys[index] not in kept for index in chunk):
+                    groups.append(chunk)
+        progress.update(len(rows) - sum(map(len, groups)))
+        start, written = time.perf_counter(), 0
+        for group in groups:
+            for piece in generate(model, [prompts[index] for index in group], generation):
+                found = {"token_ids": piece.token_ids, "finish_reason": piece.finish_reason}
+                kept[keys[group[piece.index]]] = found
+                written += len(piece.token_ids)
+                progress.update()
+        if written:
+            costs.work(written, time.perf_counter() - start)
+    return [kept[key] for key in keys]
+
+
+def _chunks(rows: list[Row], size: int) -> Iterator[list[int]]:
+    """Indices of rows that share a batch where an answer depends on it: of one set, a free question alone.
+
+    So another set, or another free question, changes the company of no row.
+    """
+    for name, group in groupby(range(len(rows)), key=lambda index: rows[index]["set"]):
+        yield from records.batches(group, 1 if name == "free" else size)
+
+
+def _check_context(model: Any, rows: list[Row], generation: Generation) -> None:
     """Raise UserError where a prompt and its answer would not fit the positions that the model was trained on."""
     longest = max(len(row["prompt_ids"]) for row in rows)
-    limit = answering.config.max_position_embeddings
+    limit = model.network.config.max_position_embeddings
     whole = max(len(row["prompt_ids"]) + len(row.get("completion_ids", [])) for row in rows)
     if whole > limit:
-        raise UserError(
-            f"data: the longest question with its reference answer has {whole} tokens, the model {limit} positions: "
-            "leave it out of the rows"
-        )
+        raise generation_errors.reference_too_long(whole, limit)
     if longest + generation.max_new_tokens > limit:
-        raise UserError(
-            f"generation.max_new_tokens: {generation.max_new_tokens} after the longest prompt ({longest} tokens) "
-            f"exceeds the model's {limit} positions: lower it, or ask shorter questions"
-        )
+        raise generation_errors.answer_too_long(generation.max_new_tokens, longest, limit)

@@ -1,24 +1,22 @@
 """How likely a model finds the reference answers: the strong measure for questions that no rule can grade."""
 
-from collections.abc import Iterator
-from itertools import islice
-from pathlib import Path
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 from tqdm import tqdm
 
 from stages.files import records
-from stages.runtime import resume
+from stages.files.records import Row
 
-TOKENS = 4096  # of a batch, padding included: what is larger is no faster, and takes the memory of its activations
+TOKENS = 4096  # of a batch on a GPU, padding included: more is no faster, and takes the memory of its activations
 
 
-def reference_losses(answering: Any, rows: list[records.Row], place: Path) -> list[float | None]:
+def reference_losses(network: Any, rows: list[Row], kept: MutableMapping[str, Row]) -> list[float | None]:
     """Mean negative log-likelihood, in nats a token, of each row's completion after its prompt.
 
     The completion is the held-out reasoning and response with the stop token, as training would have counted it. None
-    for a row without one. Shape: one number a row, in the order of `rows`; lower is better. Batches that are in `place`
-    are not computed again.
+    for a row without one. Shape: one number a row, in the order of `rows`; lower is better. Losses in `kept` are not
+    computed again, and new ones go there.
     """
     import torch
 
@@ -29,40 +27,41 @@ def reference_losses(answering: Any, rows: list[records.Row], place: Path) -> li
         tqdm(total=len(order), desc="reference loss", unit="answer", mininterval=1) as progress,
         torch.inference_mode(),
     ):
-
-        def batches(skip: int) -> Iterator[list[records.Row]]:
-            for batch in islice(_batches(order, rows), skip, None):
-                found = _batch(answering, [rows[index] for index in batch])
-                progress.update(len(batch))
-                yield [{"index": index, "loss": round(loss, 6)} for index, loss in zip(batch, found, strict=True)]
-
-        for batch in resume.kept(place, "losses", progress, batches):
-            for row in batch:
-                losses[row["index"]] = row["loss"]
+        for batch in _batches(order, rows, 1 if network.device.type == "cpu" else TOKENS):
+            chosen = [rows[index] for index in batch]
+            key = records.fingerprint([[row["prompt_ids"], row["completion_ids"]] for row in chosen])
+            if key not in kept:
+                kept[key] = {"losses": [round(loss, 6) for loss in _batch(network, chosen)]}
+            for index, loss in zip(batch, kept[key]["losses"], strict=True):
+                losses[index] = loss
+            progress.update(len(batch))
     return losses
 
 
-def _batches(order: list[int], rows: list[records.Row]) -> Iterator[list[int]]:
-    """Indices by batches of at most TOKENS, padding included, one row at least; the longest stand first."""
+def _batches(order: list[int], rows: list[Row], tokens: int) -> Iterator[list[int]]:
+    """Indices by batches of at most `tokens`, padding included, one row at least; the longest stand first.
+
+    One alone on a CPU: its loss then depends on no other row, to the bit.
+    """
     start = 0
     while start < len(order):
-        end = start + max(1, TOKENS // _length(rows[order[start]]))
+        end = start + max(1, tokens // _length(rows[order[start]]))
         yield order[start:end]
         start = end
 
 
-def _length(row: records.Row) -> int:
+def _length(row: Row) -> int:
     return len(row["prompt_ids"]) + len(row["completion_ids"])
 
 
-def _batch(answering: Any, rows: list[records.Row]) -> list[float]:
+def _batch(network: Any, rows: list[Row]) -> list[float]:
     import torch
     from torch.nn.functional import cross_entropy
 
-    whole = answering.get_base_model() if hasattr(answering, "get_base_model") else answering
+    whole = network.get_base_model() if hasattr(network, "get_base_model") else network
     ids = [torch.tensor(row["prompt_ids"] + row["completion_ids"]) for row in rows]
     # Padded on the right with any token: a causal model never looks there.
-    padded = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True).to(answering.device)
+    padded = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True).to(network.device)
     hidden = whole.base_model(input_ids=padded, use_cache=False).last_hidden_state
     losses = []
     for row, states in zip(rows, hidden, strict=True):

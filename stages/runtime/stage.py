@@ -49,7 +49,7 @@ def run(name: str, main: Callable[[Params], str]) -> None:
     try:
         _check_memory()
         given = params.load()
-        resume.settle()
+        resume.tidy()
         summary = main(given)
         cost = costs.write(name, start)
         _tell(f"{name}: {summary} ({cost})")

@@ -75,7 +75,7 @@ class CheckpointedTrainer(SFTTrainer):
     def last_checkpoint(self) -> str | None:
         """The folder of the checkpoint to go on from, for `train`; None to begin."""
         for folder in sorted(self._place.glob("step-*"), reverse=True) if self._place is not None else ():
-            if resume.sound(folder):
+            if resume.intact(folder):
                 return str(folder)
             resume.remove(folder)
         return None

@@ -7,86 +7,79 @@ CUDA graph instead of launched kernel by kernel (steps.py).
 
 from collections import deque
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
-from stages.files import records
-from stages.files.errors import UserError
+from stages.generate import generation_errors
+from stages.generate.piece import Piece
+from stages.model.memory.generation import PREFILL_TOKENS
 from stages.params.schema import Generation
 
-# Prompts are read this many tokens at a time, padding included: enough to keep the card busy, and little memory.
-PREFILL_TOKENS = 8192
 # With fewer slots free than this share, running rows go on before new prompts are read: reading one costs many steps.
 REFILL_SHARE = 1 / 8
+LENGTHS = 256  # slots are as long as the longest row could become, rounded up to a multiple of this
+
+
+def independent(model: Any) -> bool:
+    """Whether an answer depends on its own prompt alone, to the bit, whatever shares its batch.
+
+    On a CPU each prompt is read alone and every step has the same shape. On a GPU kernels are chosen by the batch.
+    """
+    return model.network.device.type == "cpu"
 
 
 def generate(
-    answering: Any,
-    tokenizer: Any,
-    prompts: list[list[int]],
-    generation: Generation,
-    progress: Any,
-    limits: list[int] | None = None,
-    skip: int = 0,
-) -> Iterator[tuple[list[int], list[list[int]]]]:
-    """Yield (indices of prompts, token ids of their answers) as chunks of `generation.chunk_size` prompts are answered.
+    model: Any, prompts: list[list[int]], settings: Generation, stream: bool, limits: list[int] | None = None
+) -> Iterator[Piece]:
+    """Yield the tokens of each answer as they are decoded; `stream` or not.
 
-    A chunk depends on nothing outside it, so a run that goes on after a chunk gives the bytes of one that never
-    stopped. `progress` is a tqdm bar, in answers. `limits` are new tokens a prompt, `generation.max_new_tokens` for
-    each if not given. The first `skip` chunks are left out. Raises UserError for a model with other than full causal
-    attention.
+    `limits` are new tokens a prompt, `settings.max_new_tokens` for each if not given. Raises UserError for a model with
+    other than full causal attention.
     """
-    import torch
+    left = limits[:] if limits else [settings.max_new_tokens] * len(prompts)
+    steps = _steps(model, settings, max(map(len, prompts), default=0) + max(left, default=0))
+    waiting = deque(sorted(range(len(prompts)), key=lambda index: -len(prompts[index])))
+    active: list[int] = []  # slot i of the batch works on prompt active[i]; slots in use have no gaps
 
+    def piece(index: int, token: int) -> Piece:
+        if token in model.stop_ids:
+            left[index] = 0
+            return Piece(index, [token], "stop")
+        left[index] -= 1
+        return Piece(index, [token], None if left[index] else "length")
+
+    def drop(active: list[int]) -> list[int]:
+        return steps.drop([slot for slot, index in enumerate(active) if not left[index]], active)
+
+    with steps:
+        while waiting or active:
+            while waiting and steps.size - len(active) >= min(len(waiting), max(1, int(steps.size * REFILL_SHARE))):
+                batch = _next_batch(waiting, prompts, 1 if independent(model) else steps.size - len(active))
+                first = steps.read([prompts[index] for index in batch], len(active))
+                yield from map(piece, batch, first)
+                active = drop(active + batch)
+            if not active:
+                continue
+            for tokens in steps.decode(len(active)):
+                for index, token in zip(active, tokens, strict=True):
+                    if left[index]:
+                        yield piece(index, token)
+            active = drop(active)
+
+
+def _steps(model: Any, settings: Generation, length: int) -> Any:
+    """The steps of an earlier call where they have room for `length` tokens a row, else new ones."""
     from stages.generate.engines.steps import Steps
     from stages.model.ops import varlen_attention
 
-    limits = limits or [generation.max_new_tokens] * len(prompts)
-    order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
-    size = min(generation.batch_size, generation.chunk_size, len(prompts))
-    length = max((len(prompt) + limit for prompt, limit in zip(prompts, limits, strict=True)), default=0)
-    whole = answering.get_base_model() if hasattr(answering, "get_base_model") else answering
-    if not varlen_attention.plain(whole.config):
-        raise UserError(
-            f"generation.engine: continuous cannot run {whole.config.model_type}, whose attention is not full "
-            "everywhere: set it to transformers"
-        )
-    with torch.inference_mode(), Steps(whole, size, length) as steps:
-        for chunk in islice(records.batches(order, generation.chunk_size), skip, None):
-            answers = _chunk(steps, chunk, prompts, limits, tokenizer.eos_token_id, progress)
-            yield chunk, [answers[index] for index in chunk]
-
-
-def _chunk(
-    steps: Any, chunk: list[int], prompts: list[list[int]], limits: list[int], stop: int, progress: Any
-) -> dict[int, list[int]]:
-    """Answers by index of prompt. Slot i of the batch works on prompt `active[i]`; slots in use have no gaps."""
-    waiting = deque(chunk)
-    active: list[int] = []
-    answers: dict[int, list[int]] = {index: [] for index in chunk}
-
-    def ended(index: int) -> bool:
-        return len(answers[index]) >= limits[index] or answers[index][-1:] == [stop]
-
-    def drop(active: list[int]) -> list[int]:
-        slots = [slot for slot, index in enumerate(active) if ended(index)]
-        progress.update(len(slots))
-        return steps.drop(slots, active)
-
-    while waiting or active:
-        while waiting and steps.size - len(active) >= min(len(waiting), max(1, int(steps.size * REFILL_SHARE))):
-            batch = _next_batch(waiting, prompts, steps.size - len(active))
-            for index, token in zip(batch, steps.read([prompts[index] for index in batch], len(active)), strict=True):
-                answers[index].append(token)
-            active = drop(active + batch)
-        if not active:
-            continue
-        for tokens in steps.decode(len(active)):
-            for index, token in zip(active, tokens, strict=True):
-                if not ended(index):
-                    answers[index].append(token)
-        active = drop(active)
-    return answers
+    network = model.network.get_base_model() if hasattr(model.network, "get_base_model") else model.network
+    if not varlen_attention.plain(network.config):
+        raise generation_errors.needs_full_attention(network.config.model_type)
+    size = min(settings.batch_size, settings.chunk_size)
+    made = model.cache.get("steps")
+    if made is None or made.size != size or made.length < length:
+        model.cache["steps"] = None  # its memory first
+        model.cache["steps"] = made = Steps(network, size, -(-length // LENGTHS) * LENGTHS)
+    return made
 
 
 def _next_batch(waiting: deque[int], prompts: list[list[int]], room: int) -> list[int]:

@@ -15,7 +15,7 @@ class Steps:
 
     def __init__(self, model: Any, size: int, length: int) -> None:
         """Slots for the model; it is not touched before the context begins."""
-        self.size = size
+        self.size, self.length = size, length
         self._model = model
         self._attention = model.config._attn_implementation
         # A row that ended is decoded until the next look.
@@ -32,6 +32,7 @@ class Steps:
         """Give the model its own attention back."""
         self._model.set_attn_implementation(self._attention)
 
+    @torch.inference_mode()
     def read(self, prompts: list[list[int]], first: int) -> list[int]:
         """Read prompts into the slots from `first`; returns the first token of each answer."""
         device = self._next.device
@@ -45,10 +46,17 @@ class Steps:
         self._slots.filled[first : first + len(prompts)] = lengths
         return self._next[first : first + len(prompts)].tolist()
 
+    @torch.inference_mode()
     def decode(self, count: int) -> list[list[int]]:
-        """Add a token to each of the first `count` slots, or LOOK of them on a GPU; returns them step by step."""
+        """Add a token to each of the first `count` slots, or LOOK of them on a GPU; returns them step by step.
+
+        On a CPU all slots are decoded, those out of use with an empty past: with one shape at every step, the sums of
+        a row are taken in one order whatever shares its batch (He et al. 2025, Defeating nondeterminism in LLM
+        inference).
+        """
         if not self._next.is_cuda:
-            self._step(count)
+            self._slots.filled[count:] = 0
+            self._step(self.size)
             return [self._next[:count].tolist()]
         steps = []
         replay = self._graph(count)
@@ -57,6 +65,7 @@ class Steps:
             steps.append(self._next[:count].clone())
         return torch.stack(steps).tolist()
 
+    @torch.inference_mode()
     def drop(self, slots: list[int], active: list[int]) -> list[int]:
         """Free slots by moving the last ones in use into the gaps; returns `active` as it then stands."""
         if not slots:

@@ -1,0 +1,31 @@
+"""The answers of a model, as an iterator that a stage, a chat and a check of an export all call."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from stages.generate.piece import Piece
+from stages.params.schema import Generation
+
+
+def engine(settings: Generation) -> Any:
+    """The module of the engine that params name: its `generate` and `independent`."""
+    from stages.generate.engines import continuous_batching, hf_generate
+
+    return {"continuous": continuous_batching, "transformers": hf_generate}[settings.engine]
+
+
+def generate(model: Any, prompts: list[list[int]], settings: Generation, *, stream: bool = False) -> Iterator[Piece]:
+    """Answer prompts of token ids, greedily: yields an answer as it ends, or with `stream` its tokens as they come.
+
+    `model` is a stages.model.load.LoadedModel. Answers come in no order. Raises UserError for a model that the engine
+    cannot run.
+    """
+    pieces = engine(settings).generate(model, prompts, settings, stream)
+    if stream:
+        yield from pieces
+        return
+    answers: dict[int, list[int]] = {}
+    for piece in pieces:
+        answers.setdefault(piece.index, []).extend(piece.token_ids)
+        if piece.finish_reason:
+            yield piece._replace(token_ids=answers.pop(piece.index))

@@ -1,0 +1,79 @@
+"""Answers that outlive their run: found again for the same model, prompt and settings, and never a DVC output."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from stages.files import records
+from stages.files.errors import naming
+from stages.files.records import Row
+from stages.runtime import identity
+
+HOME = Path(".cache/answers")
+MOST = 2_000_000_000  # bytes of all journals together; the ones not used for longest go first
+
+
+class Journal(dict[str, Row]):
+    """Rows by key, each written to a file as soon as it is set; a line that is damaged or cut short is not read."""
+
+    def __init__(self, path: Path) -> None:
+        """Read what is there, and open the file for more."""
+        super().__init__()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path, self._file = path, path.open("a+", encoding="utf-8", newline="\n")
+        self._file.seek(0)
+        damaged, line = 0, "\n"
+        for line in self._file:
+            with suppress(ValueError):
+                key, row, digest = json.loads(line)
+                if digest == records.fingerprint([key, row]):
+                    super().__setitem__(key, row)
+                    continue
+            damaged += 1
+        if damaged:
+            print(f"{path}: {damaged} damaged or half-written lines: made again", flush=True)
+        if not line.endswith("\n"):
+            self._file.write("\n")
+
+    def __setitem__(self, key: str, row: Row) -> None:
+        """Keep a row, also for the next process."""
+        super().__setitem__(key, row)
+        with naming(self._path):
+            self._file.write(json.dumps([key, row, records.fingerprint([key, row])]) + "\n")
+            self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+@contextmanager
+def opened(stage: str, values: list[Any], inputs: list[Path]) -> Iterator[Journal]:
+    """The journal of a stage for these values, bytes of inputs, code, libraries and processor.
+
+    One process at a time has it; the next one waits.
+    """
+    path = HOME / f"{stage}-{identity.key(stage, values, inputs)}.jsonl"
+    with identity.one_at_a_time(stage, HOME):
+        kept = Journal(path)
+        try:
+            if kept:
+                print(f"{stage}: {len(kept)} results of earlier runs are in {path}", flush=True)
+            yield kept
+        finally:
+            kept.close()
+        _prune(path)
+
+
+def _prune(used: Path) -> None:
+    """Keep the journals that were used last, within MOST; the one in use stays whatever its size."""
+    os.utime(used)
+    journals = sorted(HOME.glob("*.jsonl"), key=lambda path: path.stat().st_mtime, reverse=True)
+    total = 0
+    for path in journals:
+        total += path.stat().st_size
+        if total > MOST and path != used:
+            path.unlink()
