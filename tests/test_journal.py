@@ -1,0 +1,122 @@
+"""Answers outlive their run, a line each; what is damaged is made again, and what another configuration wrote is not read."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from stages import baseline_infer, finetune_lora, post_infer
+from stages.data.prompts import Formatter
+from stages.files import records
+from stages.generate import answers, likelihood
+from stages.model import adapter
+from stages.runtime import identity, journal
+from tests.conftest import save_adapter
+from tests.test_resume import ROWS
+
+ROW = {"token_ids": [1], "finish_reason": "stop"}
+
+
+@pytest.fixture
+def workspace(tiny, tiny_tokenizer, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    heldout, evaluation = baseline_infer.PROMPTS
+    records.write(heldout, Formatter(tiny_tokenizer, tiny.prompt).examples(ROWS))
+    records.write(evaluation, [])
+    return tmp_path
+
+
+def test_finished_answers_and_losses_are_not_made_again(workspace, tiny, monkeypatch):
+    baseline_infer.main(tiny)
+    expected = baseline_infer.ANSWERS.read_bytes()
+    (path,) = journal.HOME.glob("*.jsonl")
+    lines = path.read_text().splitlines(keepends=True)
+    assert len(lines) == 2 * len(ROWS)
+    path.write_text("".join(lines[:4] + lines[-3:]))
+    asked, computed = [], []
+    generate, batch = answers.generate, likelihood._batch
+    monkeypatch.setattr(answers, "generate", lambda m, prompts, s: asked.extend(prompts) or generate(m, prompts, s))
+    monkeypatch.setattr(likelihood, "_batch", lambda network, rows: computed.extend(rows) or batch(network, rows))
+    baseline_infer.main(tiny)
+    assert (len(asked), len(computed)) == (len(ROWS) - 4, len(ROWS) - 3)
+    assert baseline_infer.ANSWERS.read_bytes() == expected
+
+
+def changed_row(line):
+    return line.replace("[", "[7, ", 2).replace("[7, [7, ", "[", 1)
+
+
+@pytest.mark.parametrize("damage", [
+    lambda line: "", lambda line: line[:20], lambda line: line[:-1], lambda line: "\0" * 50 + "\n",
+    lambda line: "{}\n", changed_row,
+], ids=["gone", "half", "no end", "zeros", "another kind", "another answer"])  # fmt: skip
+@pytest.mark.parametrize("last", [False, True], ids=["within", "at the end"])
+def test_a_damaged_line_is_made_again_and_no_other(workspace, tiny, capsys, damage, last):
+    baseline_infer.main(tiny)
+    expected = baseline_infer.ANSWERS.read_bytes()
+    (path,) = journal.HOME.glob("*.jsonl")
+    lines = path.read_text().splitlines(keepends=True)
+    whole = set(lines)
+    lines[-1 if last else 3] = damage(lines[-1 if last else 3])
+    path.write_text("".join(lines))
+    capsys.readouterr()
+    for _ in range(2):
+        baseline_infer.main(tiny)
+        assert baseline_infer.ANSWERS.read_bytes() == expected
+    assert whole <= set(path.read_text().splitlines(keepends=True))
+
+
+@pytest.mark.parametrize("what", ["params", "adapter", "code", "library", "processor"])
+def test_what_another_configuration_wrote_is_not_read(workspace, tiny, monkeypatch, what):
+    save_adapter(tiny, post_infer.ADAPTER)
+    values = [tiny.model, tiny.generation, 1.0]
+
+    def found():
+        with journal.opened("post_infer", values, [post_infer.ADAPTER]) as kept:
+            before = dict(kept)
+            kept["a prompt"] = ROW
+        return before
+
+    assert found() == {}
+    assert found() == {"a prompt": ROW}
+    match what:
+        case "params":
+            values[2] = 0.5
+        case "adapter":
+            (post_infer.ADAPTER / adapter.CONFIG).write_text("{}")
+        case "code":
+            monkeypatch.setattr(identity, "code_of", lambda stage: [Path(identity.__file__)])
+        case "library":
+            monkeypatch.setattr(identity, "version", lambda name: "0")
+        case "processor":
+            monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "other")
+    assert found() == {}
+    monkeypatch.undo()
+
+
+def test_what_changes_no_answer_is_not_in_the_name(workspace):
+    """The wording of errors, signals, tracking and the report's page: answers and checkpoints outlive their edits."""
+    for stage in ("baseline_infer", "finetune_lora", "post_infer"):
+        names = {path.relative_to(identity.ROOT).as_posix() for path in identity.code_of(stage)}
+        assert f"stages/{stage}.py" in names
+        assert "stages/model/load.py" in names
+        assert not any("/runtime/" in name or "/report/" in name or "errors" in name for name in names)
+    assert "stages/train/loss.py" in {path.relative_to(identity.ROOT).as_posix() for path in identity.code_of("finetune_lora")}
+    assert finetune_lora.TRAIN.parent == Path("data/prompts")
+
+
+def test_the_journals_not_used_for_longest_go_first(workspace, monkeypatch):
+    for number in range(4):
+        with journal.opened("one", [number], []) as kept:
+            kept["a"] = ROW
+    paths = sorted(journal.HOME.glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
+    for age, path in enumerate(paths):
+        os.utime(path, (1000 + age, 1000 + age))
+    size = paths[0].stat().st_size
+    monkeypatch.setattr(journal, "MOST", 3 * size)
+    with journal.opened("one", [0], []):
+        pass
+    left = set(journal.HOME.glob("*.jsonl"))
+    assert len(left) == 3
+    assert paths[0] in left or paths[0].stat().st_mtime > 2000
