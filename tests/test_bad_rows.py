@@ -24,7 +24,7 @@ from stages import fetch_dataset, params
 from stages.data import dataset, evaluation_sets, prompts
 from stages.data.dataset import HUB_COLUMNS, Cleaner
 from stages.data.sources import hub_dataset
-from stages.evaluate import grade
+from stages.evaluate import grade, thinking
 from stages.evaluate.graders import numerals
 from stages.evaluate.graders.plain_text import plain
 from stages.files import records
@@ -530,7 +530,7 @@ def test_what_is_learned_closes_its_thinking_once_and_is_graded_by_its_response(
     record = Cleaner().clean(row, HUB_COLUMNS)
     if record is not None:
         text = f"<think>\n{record['reasoning']}\n</think>\n{record['response']}"
-        assert grade.after_thinking(text).strip() == record["response"]
+        assert thinking.split(text).answer == record["response"]
 
 
 ANYTHING = st.none() | st.booleans() | st.integers() | st.floats() | TEXTS | st.text(st.characters(), max_size=20)

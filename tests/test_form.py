@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stages.evaluate import thinking
 from stages.evaluate.form import form, looping
 
 REASONING = (
@@ -72,20 +73,22 @@ def test_a_span_said_three_times_or_in_under_twenty_words_is_no_loop():
 
 
 @pytest.mark.parametrize(
-    ("text", "thinking"),
+    ("text", "parts"),
     [
-        ("<think>so</think>3", "closed"),
-        ("so</think>3", "closed"),
-        ("<think>a</think>b<think>c</think>d", "closed"),
-        ("<think>so", "open"),
-        ("<think>a</think>b<think>c", "open"),
-        ("3", "none"),
-        ("I think that 3", "none"),
-        ("", "none"),
+        ("<think>\nso\n</think>\n3", ("closed", "so", "3")),
+        ("so</think>3", ("closed", "so", "3")),
+        ("<think>a</think>b<think>c</think>d", ("closed", "a</think>b<think>c", "d")),
+        ("<THINK></THINK>", ("closed", "", "")),
+        ("<think>so", ("open", "so", None)),
+        ("<think>a</think>b<think>c", ("open", "a</think>b<think>c", None)),
+        ("3\n", ("none", None, "3")),
+        ("I think that 3", ("none", None, "I think that 3")),
+        ("", ("none", None, "")),
     ],
 )
-def test_thinking_is_closed_open_or_none(text, thinking):
-    assert form(text, "stop")["thinking"] == thinking
+def test_thinking_is_closed_open_or_none_and_the_answer_follows_it(text, parts):
+    assert thinking.split(text) == parts
+    assert form(text, "stop")["thinking"] == parts[0]
 
 
 def test_cut_off_is_what_the_engine_says():

@@ -277,23 +277,6 @@ def test_marks_are_of_the_words_that_differ():
     assert display.marked("word " * 5_000, "word " * 4_999) is None
 
 
-@pytest.mark.parametrize(
-    ("text", "thinking", "response"),
-    [
-        ("<think>\na\n</think>\nb", "a", "b"),
-        ("a</think>b", "a", "b"),
-        ("b", None, "b"),
-        ("<think>a</think>b<think>c</think>d", "a</think>b<think>c", "d"),
-        ("<think>a", "a", None),
-        ("<think>a</think>b<think>c", "a</think>b<think>c", None),
-        ("<THINK></THINK>", "", ""),
-        ("", None, ""),
-    ],
-)
-def test_an_answer_is_split_as_the_graders_split_it(text, thinking, response):
-    assert display.parts(text) == (thinking, response)
-
-
 def test_a_long_text_is_shortened_in_its_middle_and_says_so():
     assert display.clip("a" * 50 + "b" * 1_000 + "c" * 50, 100) == (
         "a" * 50 + "\n[… 1,000 characters are left out here …]\n" + "c" * 50

@@ -10,7 +10,8 @@ half is ours: 150 rows of medical reasoning stay under 0.06, 400 running totals 
 import re
 from typing import Any
 
-from stages.evaluate.graders.plain_text import CLOSE, OPEN, after_thinking, empty
+from stages.evaluate import thinking
+from stages.evaluate.graders.plain_text import empty
 
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|\w+")
 SPAN_TIMES, SPAN_WORDS, SPAN_LONGEST = 4, 20, 200
@@ -19,11 +20,11 @@ GRAM, REPEATED, SHORTEST, WINDOW = 4, 0.5, 40, 100
 
 def form(text: str, stop: str) -> dict[str, Any]:
     """Thinking (closed, open or none), and whether the text is truncated (`stop` is length), empty and looping."""
-    rest = after_thinking(text)
+    state, reasoning, answer = thinking.split(text)
     return {
-        "thinking": "open" if rest is None else "closed" if CLOSE.search(text) else "none",
+        "thinking": state,
         "truncated": stop == "length",
-        "empty": empty(OPEN.sub("", text) if rest is None else rest),
+        "empty": empty(reasoning if answer is None else answer),
         "looping": looping(text),
     }
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from stages.evaluate import thinking
 from stages.evaluate.comparison import ARMS
 from stages.files.records import Row
 from stages.report import display
@@ -55,21 +56,21 @@ def free(row: Row, number: int) -> dict[str, Any]:
 
 
 def _arms(row: Row, shown: int) -> list[dict[str, Any]]:
-    split = [display.parts(row[arm]["text"]) for arm in ARMS]
-    responses = [display.clip(one.response or "", shown) for one in split]
+    texts = [thinking.split(row[arm]["text"]) for arm in ARMS]
+    responses = [display.clip(one.answer or "", shown) for one in texts]
     segments = display.marked(*responses) or [[(False, text)] if text else [] for text in responses]
     return [
         {
             "name": arm,
-            "thinking": display.clip(one.thinking, shown) if one.thinking else None,
-            "words": len((one.thinking or "").split()),
-            "unclosed": one.response is None,
+            "thinking": display.clip(one.reasoning, shown) if one.reasoning else None,
+            "words": len((one.reasoning or "").split()),
+            "unclosed": one.answer is None,
             "segments": segment,
             "long": len(response) > LONG or response.count("\n") > LINES,
             "tokens": row[arm]["tokens"],
             "truncated": row[arm].get("truncated", row[arm]["finish_reason"] == "length"),
         }
-        for arm, one, response, segment in zip(ARMS, split, responses, segments, strict=True)
+        for arm, one, response, segment in zip(ARMS, texts, responses, segments, strict=True)
     ]
 
 
