@@ -1,4 +1,4 @@
-"""The form of an answer, apart from whether it is right: its thinking, whether it is cut off, empty, or looping.
+"""The form of an answer, apart from whether it is right: its thinking, and whether it is empty or looping.
 
 Looping is one of two things. Either the text ends in the same span of words again and again: at least four times and
 over at least 20 words, cut off or not. Or at least half of the four-word sequences at its end (the last 100, 200, 400
@@ -18,12 +18,11 @@ SPAN_TIMES, SPAN_WORDS, SPAN_LONGEST = 4, 20, 200
 GRAM, REPEATED, SHORTEST, WINDOW = 4, 0.5, 40, 100
 
 
-def form(text: str, stop: str) -> dict[str, Any]:
-    """Thinking (closed, open or none), and whether the text is truncated (`stop` is length), empty and looping."""
+def form(text: str) -> dict[str, Any]:
+    """The state of the thinking (closed, open or none), and whether the text is empty and looping."""
     state, reasoning, answer = thinking.split(text)
     return {
         "thinking": state,
-        "truncated": stop == "length",
         "empty": empty(reasoning if answer is None else answer),
         "looping": looping(text),
     }
