@@ -132,7 +132,7 @@ def lengths(before: list[int], after: list[int]) -> str:
 
     middles = [sorted(tokens)[len(tokens) // 2] for tokens in (before, after)]
     label = f"Length of the answers: a median of {middles[0]} tokens before, {middles[1]} after"
-    return drawn("lengths", label, 250, draw, left=52, right=14)
+    return drawn("lengths", label, 250, draw, left=62, right=14)
 
 
 def _interval(axes: Axes, y: float, ends: tuple[float, float, float], sign: str, color: str, fill: str) -> None:

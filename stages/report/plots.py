@@ -4,7 +4,7 @@ from stages.report import charts
 from stages.report.context import Context
 from stages.report.page import HERE
 
-ALONE = "svg { background: var(--card); font-family: sans-serif; }"
+ALONE = "svg { background: var(--paper); font-family: sans-serif; }"
 
 
 def svgs(context: Context) -> dict[str, str]:
