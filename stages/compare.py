@@ -16,15 +16,15 @@ from stages.runtime import stage
 
 RAW = (Path("data/raw/heldout.jsonl"), Path("data/raw/evaluation.jsonl"))
 ARMS = {"before": Path("data/answers/baseline.jsonl"), "after": Path("data/answers/post.jsonl")}
-DATASET = Path("metrics/dataset.json")
-PROMPTS = Path("metrics/prompts.json")
-TRAIN = Path("metrics/train.json")
+DATASET = Path("data/raw/summary.json")
+PROMPTS = Path("data/prompts/summary.json")
+TRAINING = Path("models/training.json")
 LOSS = Path("metrics/loss.csv")
 
+SCORES = Path("metrics/scores.json")
 COMPARE = Path("metrics/compare.json")
 ANSWERS = Path("metrics/answers.csv")
-RATES = Path("metrics/rates.csv")
-LENGTHS = Path("metrics/lengths.csv")
+PLOTS = Path("metrics/plots")
 REPORT = Path("metrics/report.html")
 SUMMARY = Path("metrics/report.md")
 PACKAGES = (
@@ -37,7 +37,7 @@ def main(params: Params) -> str:
     """Write the comparison, the table of answers and the report; returns the summary."""
     # Imported late: statistics and charts are heavy, and params are checked before anything heavy is.
     from stages.evaluate import comparison
-    from stages.report import page, tables
+    from stages.report import page, plots, tables, wording
     from stages.report.context import Context
 
     rows = comparison.graded(RAW, ARMS, params.grading)
@@ -47,7 +47,7 @@ def main(params: Params) -> str:
         rows=rows,
         free=comparison.free(ARMS, params.free_questions),
         loss=list(csv.DictReader(io.StringIO(read(LOSS)))),
-        train=json.loads(read(TRAIN)),
+        training=json.loads(read(TRAINING)),
         dataset=json.loads(read(DATASET)),
         prompts=json.loads(read(PROMPTS)),
         params=params.model_dump(),
@@ -55,17 +55,18 @@ def main(params: Params) -> str:
         versions={name: version(name).split("+")[0] for name in PACKAGES},
         revisions=revisions(params),
     )
+    records.write_json(SCORES, comparison.scores(results))
     records.write_json(COMPARE, results)
     records.write_text(ANSWERS, tables.answers(rows))
-    records.write_text(RATES, tables.rates(results))
-    records.write_text(LENGTHS, tables.lengths(rows))
+    for name, chart in plots.svgs(context).items():
+        records.write_text(PLOTS / f"{name}.svg", chart)
     records.write_text(REPORT, page.html(context))
     records.write_text(SUMMARY, page.markdown(context))
-    return "; ".join(comparison.sentence(name, result) for name, result in results.items())
+    return " ".join(wording.sentence(wording.label(name), one, len(results)) for name, one in results.items())
 
 
 def read(path: Path) -> str:
-    """A metrics file of an earlier stage. Raises UserError where there is none."""
+    """The text of a file of an earlier stage. Raises UserError where there is none."""
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:

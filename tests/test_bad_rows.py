@@ -24,12 +24,12 @@ from stages import fetch_dataset, params
 from stages.data import dataset, evaluation_sets, prompts
 from stages.data.dataset import HUB_COLUMNS, Cleaner
 from stages.data.sources import hub_dataset
-from stages.evaluate import grade
+from stages.evaluate import grade, thinking
 from stages.evaluate.graders import numerals
 from stages.evaluate.graders.plain_text import plain
 from stages.files import records
 from stages.files.errors import UserError
-from stages.report import page, tables
+from stages.report import charts, page, tables
 from stages.runtime import stage
 from tests.conftest import ROOT
 from tests.test_dataset import as_csv, as_json, as_jsonl, as_parquet
@@ -530,7 +530,7 @@ def test_what_is_learned_closes_its_thinking_once_and_is_graded_by_its_response(
     record = Cleaner().clean(row, HUB_COLUMNS)
     if record is not None:
         text = f"<think>\n{record['reasoning']}\n</think>\n{record['response']}"
-        assert grade.after_thinking(text).strip() == record["response"]
+        assert thinking.split(text).answer == record["response"]
 
 
 ANYTHING = st.none() | st.booleans() | st.integers() | st.floats() | TEXTS | st.text(st.characters(), max_size=20)
@@ -557,7 +557,7 @@ def test_any_row_is_dropped_by_a_reason_or_can_be_written_and_graded(kind, quest
 def calm():
     """A report of one calm row, and its charts."""
     whole = context([row("heldout", "The score is 3.", "The score is 4.")])
-    return whole, page._charts(whole)
+    return whole, charts.all_of(whole)
 
 
 @settings(max_examples=40, deadline=None)
@@ -571,7 +571,7 @@ def test_whatever_rows_and_models_say_is_text_in_the_report(calm, question, befo
     seen = {"tokens": {"median": 1, "min": 1, "max": 1}, "overlong": {"dropped": 0, "truncated": 0}}
     seen["example"] = {"prompt": question, "completion": after}
     whole = dataclasses.replace(calm, rows=rows, prompts=seen, free=[{"question": question, **rows[0]}])
-    with mock.patch.object(page, "_charts", return_value=calm_charts):  # they hold no text of a row
+    with mock.patch.object(charts, "all_of", return_value=calm_charts):  # they hold no text of a row
         html, short = page.html(whole), page.markdown(whole)
     found = Page(html)
     assert set(found.tags) <= TAGS

@@ -94,6 +94,26 @@ def test_a_lower_reference_loss_is_better(both):
     assert comparison.reference_loss(rows, 1) is None
 
 
+def test_scores_name_the_held_out_questions_bare_and_other_sets_by_their_name(both):
+    rows = both([wrong(i) for i in range(30)], [right(i) for i in range(30)])
+    results = comparison.summarise(rows + [{**row, "set": "after"} for row in rows], 1)
+    scores = comparison.scores(results)
+    assert {key: scores[key] for key in ("before", "after", "diff", "verdict")} == {
+        "before": 0.0,
+        "after": 1.0,
+        "diff": 1.0,
+        "verdict": "better",
+    }
+    assert set(scores) == {*comparison.SCORES, "after.after", "after.diff", "after.verdict"}
+
+
+def test_a_cut_off_answer_is_what_the_engine_says(both):
+    rows = both([right(0), right(1)], [right(0), right(1)])
+    rows[0]["after"]["finish_reason"] = "length"
+    result = comparison.summarise(rows, 1)["heldout"]
+    assert (result["before_form"]["finish_reason_length"], result["after_form"]["finish_reason_length"]) == (0, 0.5)
+
+
 def test_arms_that_answer_different_questions_are_refused(tmp_path, both):
     both([right(0)], [right(0)])
     arms = {"before": tmp_path / "before.jsonl", "after": answers(tmp_path / "other.jsonl", [right(0), right(1)])}

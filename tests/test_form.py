@@ -1,4 +1,4 @@
-"""The form of an answer: thinking, cut off, empty, looping; none of it says whether the answer is right."""
+"""The form of an answer: thinking, empty, looping; none of it says whether the answer is right."""
 
 import time
 
@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stages.evaluate import thinking
 from stages.evaluate.form import form, looping
 
 REASONING = (
@@ -72,25 +73,22 @@ def test_a_span_said_three_times_or_in_under_twenty_words_is_no_loop():
 
 
 @pytest.mark.parametrize(
-    ("text", "thinking"),
+    ("text", "parts"),
     [
-        ("<think>so</think>3", "closed"),
-        ("so</think>3", "closed"),
-        ("<think>a</think>b<think>c</think>d", "closed"),
-        ("<think>so", "open"),
-        ("<think>a</think>b<think>c", "open"),
-        ("3", "none"),
-        ("I think that 3", "none"),
-        ("", "none"),
+        ("<think>\nso\n</think>\n3", ("closed", "so", "3")),
+        ("so</think>3", ("closed", "so", "3")),
+        ("<think>a</think>b<think>c</think>d", ("closed", "a</think>b<think>c", "d")),
+        ("<THINK></THINK>", ("closed", "", "")),
+        ("<think>so", ("open", "so", None)),
+        ("<think>a</think>b<think>c", ("open", "a</think>b<think>c", None)),
+        ("3\n", ("none", None, "3")),
+        ("I think that 3", ("none", None, "I think that 3")),
+        ("", ("none", None, "")),
     ],
 )
-def test_thinking_is_closed_open_or_none(text, thinking):
-    assert form(text, "stop")["thinking"] == thinking
-
-
-def test_cut_off_is_what_the_engine_says():
-    assert form("The answer is C.", "length")["truncated"]
-    assert not form("The answer", "stop")["truncated"]
+def test_thinking_is_closed_open_or_none_and_the_answer_follows_it(text, parts):
+    assert thinking.split(text) == parts
+    assert form(text)["thinking"] == parts[0]
 
 
 @pytest.mark.parametrize(
@@ -107,17 +105,17 @@ def test_cut_off_is_what_the_engine_says():
     ],
 )
 def test_empty_is_nothing_behind_the_thinking(text, empty):
-    assert form(text, "stop")["empty"] is empty
+    assert form(text)["empty"] is empty
 
 
 @settings(deadline=None)
 @given(st.text(st.characters(), max_size=400))
 def test_any_text_has_a_form(text):
-    assert set(form(text, "stop")) == {"thinking", "truncated", "empty", "looping"}
+    assert set(form(text)) == {"thinking", "empty", "looping"}
 
 
 @pytest.mark.parametrize("piece", ["A ", "(", "\n", "x", "ab cd ", "<think>", "答", "a a b "])
 def test_a_megabyte_takes_less_than_a_second(piece):
     start = time.process_time()
-    form(piece * (1_000_000 // len(piece)), "length")
+    form(piece * (1_000_000 // len(piece)))
     assert time.process_time() - start < 1

@@ -1,7 +1,7 @@
 """The report says what was found, in plain sentences, and shows whatever a model wrote as text and nothing else."""
 
-import json
 import re
+import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stages.evaluate import comparison
 from stages.evaluate.form import form
 from stages.evaluate.grade import grade
-from stages.report import charts, display, page, questions, tables, wording
+from stages.report import charts, display, page, plots, questions, wording
 from stages.report.context import Context, outcomes
 
 TAGS = {
@@ -55,7 +55,7 @@ def row(name, before, after, *, kind="number", finish_reason="stop", **record):
     for arm, text in (("before", before), ("after", after)):
         found = grade(record, text, relative_tolerance=0.01, overlap_threshold=0.4)
         answer = {"text": text, "tokens": len(text.split()), "finish_reason": finish_reason}
-        arms[arm] = {**answer, **vars(found), **form(text, finish_reason)}
+        arms[arm] = {**answer, **vars(found), **form(text)}
     return {"record": record, "set": name, **arms}
 
 
@@ -64,13 +64,19 @@ def context(rows, **more):
     whole = {
         "free": [{"question": "Why?", **{arm: rows[0][arm] for arm in comparison.ARMS}}],
         "loss": [{"step": "5", "loss": "2.5", "eval_loss": ""}, {"step": "10", "loss": "1.5", "eval_loss": "1.75"}],
-        "train": {"loss": 2.0, "final_loss": 1.5, "eval_loss": 1.75, "steps": 10, "rows": 40}
-        | {"trainable_parameters": 5, "total_parameters": 1000},
+        "training": {"mean_loss": 2.0, "loss": 1.5, "eval_loss": 1.75, "steps": 10, "rows": 40}
+        | {"trainable_parameters": 5, "total_parameters": 1000}
+        | {"processor": "AMD EPYC", "kernels": "AVX512, avx512_bf16"},
         "dataset": {
             "source": "builtin",
             "kept": {"train": 40, "heldout": 20},
             "dropped": {"dataset": {"asked twice": 7}},
             "leaks": {"heldout": {"same words": 4}},
+        },
+        "prompts": {
+            "tokens": {"median": 30, "min": 20, "max": 40},
+            "overlong": {"dropped": 2, "truncated": 0},
+            "example": {"prompt": "How much?", "completion": " 3"},
         },
         "params": {"lora": {"r": 16, "target_modules": ["q_proj"]}, "free_questions": []},
         "versions": {"torch": "2.13.0"},
@@ -89,7 +95,7 @@ def sample(fixed=12, broken=1, wrong=4, right=3, name="heldout"):
 def result(before, after, n=120, verdict="better", **more):
     rates = {"n": n, "before": before / n, "after": after / n, "diff": (after - before) / n, "verdict": verdict}
     tests = {"ci_low": -0.083, "ci_high": 0.1, "p_value": 0.5, "p_corrected": 0.5, "smallest_difference": 0.17}
-    return rates | tests | more
+    return rates | tests | {"weak": False} | more
 
 
 class Page(HTMLParser):
@@ -146,11 +152,8 @@ def test_a_weak_grade_is_called_weak_everywhere():
 
 
 def test_what_is_not_known_is_said_to_be_so():
-    assert wording.percent(None) == wording.span(None, 0.5) == wording.points(None) == wording.count(None, 5) == "–"
-    assert wording.points(0.1, None, None) == "+10.0 points"
-    assert wording.p_value(None) == "p not known"
-    assert wording.reference_loss(None) == wording.reference_loss({"before": None, "after": 1.0}) == ""
-    assert wording.sentence("medqa", {"n": 0}) == "No question of medqa was graded."
+    assert wording.percent(None) == "–"
+    assert wording.reference_loss(None) == ""
 
 
 @pytest.mark.parametrize(
@@ -176,18 +179,17 @@ def test_the_headline_counts_sets():
         "The fine-tuned model is better on none of 2 sets of questions, worse on 2."
     )
     assert wording.headline({"a": none, "b": none}) == "No difference shown on any of 2 sets of questions."
-    assert wording.headline({}).startswith("Nothing was graded")
 
 
 def test_a_lower_loss_on_the_reference_texts_is_better():
     loss = {"before": 2.3, "after": 0.4, "diff": -1.9, "ci_low": -2.0, "ci_high": -1.8, "p_value": 0.0001}
+    loss["verdict"] = "better"
     assert wording.reference_loss(loss).endswith(
         "2.300 nats before and 0.400 after (−1.900 nats, 95 % interval −2.000 to −1.800, p < 0.001; lower is better): "
         "the fine-tune makes the reference texts more likely."
     )
-    back = {"before": 0.4, "after": 2.3, "diff": 1.9, "ci_low": 1.8, "ci_high": 2.0, "p_value": 0.0001}
-    assert "less likely" in wording.reference_loss(back)
-    assert wording.reference_loss({**loss, "ci_high": 0.1}).endswith("no difference shown.")
+    assert "less likely" in wording.reference_loss({**loss, "verdict": "worse"})
+    assert wording.reference_loss({**loss, "verdict": "no difference shown"}).endswith("no difference shown.")
 
 
 def test_the_page_shows_the_verdict_the_counts_and_the_rest():
@@ -199,6 +201,8 @@ def test_the_page_shows_the_verdict_the_counts_and_the_rest():
         "7 asked twice",
         "4 same words",
         "2.13.0",
+        "AMD EPYC",
+        "avx512_bf16",
         "6a6f4aa4",
         "lora.r",
         "1 + 2 = 3",
@@ -277,23 +281,6 @@ def test_marks_are_of_the_words_that_differ():
     assert display.marked("word " * 5_000, "word " * 4_999) is None
 
 
-@pytest.mark.parametrize(
-    ("text", "thinking", "response"),
-    [
-        ("<think>\na\n</think>\nb", "a", "b"),
-        ("a</think>b", "a", "b"),
-        ("b", None, "b"),
-        ("<think>a</think>b<think>c</think>d", "a</think>b<think>c", "d"),
-        ("<think>a", "a", None),
-        ("<think>a</think>b<think>c", "a</think>b<think>c", None),
-        ("<THINK></THINK>", "", ""),
-        ("", None, ""),
-    ],
-)
-def test_an_answer_is_split_as_the_graders_split_it(text, thinking, response):
-    assert display.parts(text) == (thinking, response)
-
-
 def test_a_long_text_is_shortened_in_its_middle_and_says_so():
     assert display.clip("a" * 50 + "b" * 1_000 + "c" * 50, 100) == (
         "a" * 50 + "\n[… 1,000 characters are left out here …]\n" + "c" * 50
@@ -324,12 +311,7 @@ def test_a_reader_s_own_matplotlibrc_changes_nothing():
 
 def test_charts_take_every_colour_from_the_page():
     whole = context(sample())
-    for chart in (
-        charts.rates(whole.results),
-        charts.differences(whole.results),
-        charts.loss(page.history(whole.loss)),
-        charts.lengths([0, 5], [3, 160]),
-    ):
+    for chart in charts.all_of(whole).values():
         assert "style=" not in chart
         assert not re.search(r"#[0-9a-f]{6}\b|rgb\(", chart)
         assert set(re.findall(r"(?:fill|stroke)=\"([^\"]*)\"", chart)) <= {"none"}
@@ -346,14 +328,8 @@ def test_charts_say_the_same_in_words_and_escape_names():
 
 
 def test_a_logged_loss_that_is_missing_or_not_finite_is_left_out():
-    rows = [{"step": "1", "loss": "nan"}, {"step": "2", "loss": "", "eval_loss": None}, {"loss": "1"}]
-    assert page.history([*rows, {"step": 3, "loss": 1, "eval_loss": "inf"}]) == [(3.0, 1.0, None)]
-
-
-def test_a_report_of_nothing_is_still_a_report():
-    nothing = Context(results={}, rows=[])
-    assert "Nothing was graded" in page.html(nothing)
-    assert "Nothing was graded" in page.markdown(nothing)
+    rows = [{"step": "1", "loss": "nan", "eval_loss": "2.5"}, {"step": "2", "loss": "1", "eval_loss": ""}]
+    assert charts.history(rows) == [(1.0, None, 2.5), (2.0, 1.0, None)]
 
 
 def test_the_summary_is_one_screen_without_a_word_of_a_model():
@@ -365,31 +341,26 @@ def test_the_summary_is_one_screen_without_a_word_of_a_model():
     assert "| held-out questions | 20 | 20.0 % (8.1 to 41.6 %) | 75.0 % (53.1 to 88.8 %) | +55.0 (" in short
     assert "7 asked twice" in short
     assert "4 same words" in short
+    assert "AMD EPYC, kernels AVX512, avx512\\_bf16" in short
     assert "not a medical device" in short
 
 
 def test_the_limits_speak_of_this_run():
     assert "The built-in questions ask for bedside scores" in page.html(context(sample()))
-    other = page.html(context(sample(), dataset={"source": "hub", "kept": {}, "dropped": {}}))
+    other = page.html(context(sample(), dataset={"source": "hub", "kept": {}, "dropped": {}, "leaks": {}}))
     assert "The built-in questions" not in other
     assert "come from the same dataset as the training rows" in other
 
 
-def test_tables_for_plots():
-    rows = sample(fixed=1, broken=0, wrong=0, right=1)
-    assert tables.rates(comparison.rounded(comparison.summarise(rows, 42))) == (
-        "set,arm,rate,low,high\nheldout,before,50.0,9.45,90.55\nheldout,after,100.0,34.24,100.0\n"
-    )
-    assert tables.lengths(rows) == (
-        "id,set,arm,tokens\nheldout-0,heldout,before,4\nheldout-0,heldout,after,11\n"
-        "heldout-1,heldout,before,11\nheldout-1,heldout,after,11\n"
-    )
-
-
-@pytest.mark.parametrize("name", ["intervals.json", "histogram.json"])
-def test_templates_for_plots_have_the_anchors_that_dvc_fills(name):
-    template = json.loads((page.HERE / name).read_text(encoding="utf-8"))
-    assert template["data"]["values"] == "<DVC_METRIC_DATA>"
-    assert {"<DVC_METRIC_X>", "<DVC_METRIC_Y>", "<DVC_METRIC_COLOR>"} <= set(
-        re.findall("<[A-Z_]+>", json.dumps(template))
-    )
+def test_plots_are_pictures_with_colours_of_their_own():
+    drawn = plots.svgs(context(sample()))
+    assert list(drawn) == ["rates", "differences", "loss", "lengths"]
+    for text in drawn.values():
+        root = ET.fromstring(text)
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        style = root[0].text
+        used = set(re.findall(r'class="(?:chart|((?:fill|stroke)-\w+))', text)) - {""}
+        assert used
+        assert all(f".{name} {{" in style for name in used)
+        assert set(re.findall(r"var\((--\w+)", style)) <= set(re.findall(r"(--\w+):", style))
+        assert "http" not in text.replace("http://www.w3.org", "")

@@ -16,6 +16,7 @@ from stages.files.records import Row
 from stages.params.schema import Grading
 
 ARMS = ("before", "after")
+SCORES = ("before", "after", "diff", "ci_low", "ci_high", "verdict")
 
 
 def graded(raw: Iterable[Path], arms: dict[str, Path], grading: Grading) -> list[Row]:
@@ -66,7 +67,7 @@ def _graded(record: Row, answer: Row, grading: Grading) -> Row:
         relative_tolerance=grading.relative_tolerance,
         overlap_threshold=grading.overlap_threshold,
     )
-    return {**answer, **asdict(found), **form(answer["text"], answer["finish_reason"])}
+    return {**answer, **asdict(found), **form(answer["text"])}
 
 
 def summarise(rows: list[Row], seed: int) -> dict[str, Row]:
@@ -133,7 +134,7 @@ def _form(rows: list[Row], arm: str) -> dict[str, Any]:
         "stated": len(stated) / share,
         "correct_when_stated": sum(answer["correct"] for answer in stated) / len(stated) if stated else None,
         "thinking_closed": sum(answer["thinking"] == "closed" for answer in answers) / share,
-        "truncated": sum(answer["truncated"] for answer in answers) / share,
+        "finish_reason_length": sum(answer["finish_reason"] == "length" for answer in answers) / share,
         "empty": sum(answer["empty"] for answer in answers) / share,
         "looping": sum(answer["looping"] for answer in answers) / share,
         "tokens": sum(answer["tokens"] for answer in answers) / share,
@@ -141,12 +142,13 @@ def _form(rows: list[Row], arm: str) -> dict[str, Any]:
     }
 
 
-def sentence(name: str, result: Row) -> str:
-    """The result of one set in a line."""
-    return (
-        f"{name}: {result['verdict']}, {result['before']:.1%} → {result['after']:.1%} of {result['n']} "
-        f"({100 * result['diff']:+.1f} points, 95 % CI {100 * result['ci_low']:+.1f} to {100 * result['ci_high']:+.1f})"
-    )
+def scores(results: dict[str, Row]) -> Row:
+    """The few numbers that a table of experiments compares; those of the held-out questions have the bare names."""
+    return {
+        key if name == "heldout" else f"{name}.{key}": result[key]
+        for name, result in results.items()
+        for key in (SCORES if name == "heldout" else ("after", "diff", "verdict"))
+    }
 
 
 def rounded(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The form of an answer, apart from whether it is right: its thinking, whether it is cut off, empty, or looping.
+"""The form of an answer, apart from whether it is right: its thinking, and whether it is empty or looping.
 
 Looping is one of two things. Either the text ends in the same span of words again and again: at least four times and
 over at least 20 words, cut off or not. Or at least half of the four-word sequences at its end (the last 100, 200, 400
@@ -10,20 +10,20 @@ half is ours: 150 rows of medical reasoning stay under 0.06, 400 running totals 
 import re
 from typing import Any
 
-from stages.evaluate.graders.plain_text import CLOSE, OPEN, after_thinking, empty
+from stages.evaluate import thinking
+from stages.evaluate.graders.plain_text import empty
 
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|\w+")
 SPAN_TIMES, SPAN_WORDS, SPAN_LONGEST = 4, 20, 200
 GRAM, REPEATED, SHORTEST, WINDOW = 4, 0.5, 40, 100
 
 
-def form(text: str, stop: str) -> dict[str, Any]:
-    """Thinking (closed, open or none), and whether the text is truncated (`stop` is length), empty and looping."""
-    rest = after_thinking(text)
+def form(text: str) -> dict[str, Any]:
+    """The state of the thinking (closed, open or none), and whether the text is empty and looping."""
+    state, reasoning, answer = thinking.split(text)
     return {
-        "thinking": "open" if rest is None else "closed" if CLOSE.search(text) else "none",
-        "truncated": stop == "length",
-        "empty": empty(OPEN.sub("", text) if rest is None else rest),
+        "thinking": state,
+        "empty": empty(reasoning if answer is None else answer),
         "looping": looping(text),
     }
 

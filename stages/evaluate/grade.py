@@ -9,9 +9,10 @@ from the share of those that are right (knowledge). The rules are those of the g
 from dataclasses import dataclass
 from typing import Any
 
+from stages.evaluate import thinking
 from stages.evaluate.graders import choice, number, numerals, open_ended
 from stages.evaluate.graders.overlap import rouge_l
-from stages.evaluate.graders.plain_text import after_thinking, plain
+from stages.evaluate.graders.plain_text import plain
 from stages.files.errors import UserError
 
 SHOWN = 80  # characters of an open answer that its grade shows
@@ -32,7 +33,7 @@ class Grade:
 def grade(record: Record, text: str, *, relative_tolerance: float, overlap_threshold: float) -> Grade:
     """Grade an answer to a record by the rule of its kind."""
     rule = record["kind"] if record["kind"] != "open" else "match" if record.get("answer") else "overlap"
-    rest = after_thinking(text)
+    rest = thinking.split(text).answer
     if rest is None:
         return Grade(False, rule, reason="thinking never closes")
     stripped = plain(rest)

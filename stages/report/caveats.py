@@ -1,5 +1,6 @@
 """What a result does not show."""
 
+from stages.evaluate.comparison import ARMS
 from stages.files.records import Row
 from stages.report.context import Context
 from stages.report.wording import percent
@@ -37,7 +38,7 @@ def caveats(context: Context) -> list[tuple[str, str]]:
             "may count as wrong, and wrong reasoning with a right last line counts as right: unfold some of it.",
         ),
     ]
-    weak = [result for result in context.results.values() if result.get("weak")]
+    weak = [result for result in context.results.values() if result["weak"]]
     if weak:
         said.append(
             (
@@ -46,7 +47,7 @@ def caveats(context: Context) -> list[tuple[str, str]]:
                 "the time, so a verdict on a set marked weak is a hint, not a result.",
             )
         )
-    if any(result.get("verdict") == "no difference shown" for result in context.results.values()):
+    if any(result["verdict"] == "no difference shown" for result in context.results.values()):
         said.append(
             (
                 "“No difference shown” is not “no difference”.",
@@ -60,7 +61,7 @@ def caveats(context: Context) -> list[tuple[str, str]]:
 
 
 def _questions(context: Context) -> tuple[str, str]:
-    if context.dataset.get("source") == "builtin":
+    if context.dataset["source"] == "builtin":
         return (
             "Scores, not judgement.",
             "The built-in questions ask for bedside scores made by rule from published criteria. They test whether a "
@@ -79,5 +80,5 @@ def _form(results: dict[str, Row]) -> str:
     if len(results) != 1:
         return ""
     ((_, result),) = results.items()
-    stated = [(result.get(f"{arm}_form") or {}).get("stated") for arm in ("before", "after")]
-    return "" if None in stated else f" ({percent(stated[0])} of answers state one before, {percent(stated[1])} after)"
+    before, after = (percent(result[f"{arm}_form"]["stated"]) for arm in ARMS)
+    return f" ({before} of answers state one before, {after} after)"

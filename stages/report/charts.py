@@ -7,15 +7,28 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from stages.evaluate.comparison import ARMS
 from stages.files.records import Row
+from stages.report.context import Context
 from stages.report.display import clean
 from stages.report.svg import BETTER, INK, PAPER, SOFT, WIDTH, WORSE, drawn
-from stages.report.wording import percent, points, signed, span
+from stages.report.wording import label, percent, points, signed, span
 
 VERDICTS = {"better": BETTER, "worse": WORSE}
 NAME = 44  # characters of a set's name that fit
 LEFT, RIGHT = 58, 62
 BINS = 24
 History = list[tuple[float, float | None, float | None]]  # step, loss, loss on the held-out rows
+
+
+def all_of(context: Context) -> dict[str, str]:
+    """The report's charts by name."""
+    results = {label(name): result for name, result in context.results.items()}
+    tokens = ([row[arm]["tokens"] for row in context.rows] for arm in ARMS)
+    return {
+        "rates": rates(results),
+        "differences": differences(results),
+        "loss": loss(history(context.loss)),
+        "lengths": lengths(*tokens),
+    }
 
 
 def rates(results: dict[str, Row]) -> str:
@@ -63,12 +76,18 @@ def differences(results: dict[str, Row]) -> str:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: signed(value, 0)))
         axes.set_xlabel("points, after less before, with 95 % intervals")
 
-    words = [
-        f"{clean(name)}: {points(result['diff'], result['ci_low'], result['ci_high'])}"
-        for name, result in results.items()
-    ]
+    words = [f"{clean(name)}: {points(result)}" for name, result in results.items()]
     label = "Change in right answers. " + "; ".join(words)
     return drawn("differences", label, 78 * len(results) + 52, draw, left=12, right=RIGHT)
+
+
+def history(rows: list[dict[str, str]]) -> History:
+    """The logged losses; what is missing or not finite becomes None."""
+
+    def number(text: str) -> float | None:
+        return float(text) if text and math.isfinite(float(text)) else None
+
+    return [(float(row["step"]), number(row["loss"]), number(row["eval_loss"])) for row in rows]
 
 
 def loss(history: History) -> str:
@@ -113,7 +132,7 @@ def lengths(before: list[int], after: list[int]) -> str:
 
     middles = [sorted(tokens)[len(tokens) // 2] for tokens in (before, after)]
     label = f"Length of the answers: a median of {middles[0]} tokens before, {middles[1]} after"
-    return drawn("lengths", label, 250, draw, left=52, right=14)
+    return drawn("lengths", label, 250, draw, left=62, right=14)
 
 
 def _interval(axes: Axes, y: float, ends: tuple[float, float, float], sign: str, color: str, fill: str) -> None:
@@ -125,6 +144,6 @@ def _interval(axes: Axes, y: float, ends: tuple[float, float, float], sign: str,
 
 def _name(axes: Axes, y: float, name: str, result: Row, x: float) -> None:
     name = clean(name if len(name) <= NAME else f"{name[:NAME]}…")
-    weak = " (weak grade)" if result.get("weak") else ""
+    weak = " (weak grade)" if result["weak"] else ""
     box = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.5}
     axes.text(x, y, f"{name}{weak}", transform=axes.get_yaxis_transform(), va="center", weight="bold", bbox=box)

@@ -1,6 +1,6 @@
 """What a report is made of: plain data, as the stages wrote it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from stages.evaluate.comparison import ARMS
 from stages.files.records import Row
@@ -10,18 +10,18 @@ OUTCOMES = {"fixed": "Fixed", "broken": "Broken", "wrong": "Still wrong", "right
 
 @dataclass(frozen=True)
 class Context:
-    """Everything that a report shows. Only `results` and `rows` are needed; what is empty is said to be missing."""
+    """Everything that a report shows."""
 
     results: dict[str, Row]  # by evaluation set, as comparison.summarise gives it
     rows: list[Row]  # as comparison.graded gives them
-    free: list[Row] = field(default_factory=list)  # question, before and after (text, tokens, finish_reason)
-    loss: list[Row] = field(default_factory=list)  # the rows of metrics/loss.csv, as text or as numbers
-    train: Row = field(default_factory=dict)  # metrics/train.json
-    dataset: Row = field(default_factory=dict)  # metrics/dataset.json
-    prompts: Row = field(default_factory=dict)  # metrics/prompts.json
-    params: Row = field(default_factory=dict)  # params.yaml
-    versions: dict[str, str] = field(default_factory=dict)  # by package
-    revisions: dict[str, str] = field(default_factory=dict)  # of the base model, the dataset, the evaluation sets
+    free: list[Row]  # question, before and after (text, tokens, finish_reason)
+    loss: list[dict[str, str]]  # the rows of metrics/loss.csv
+    training: Row  # models/training.json
+    dataset: Row  # data/raw/summary.json
+    prompts: Row  # data/prompts/summary.json
+    params: Row  # params.yaml
+    versions: dict[str, str]  # by package
+    revisions: dict[str, str]  # of the base model, the dataset, the evaluation sets
 
 
 def outcome(row: Row) -> str:

@@ -4,11 +4,8 @@ Escaping is not done here but by the page's template, for every text alike.
 """
 
 import re
-from typing import NamedTuple
 
 from rapidfuzz.distance import Indel
-
-from stages.evaluate.graders.plain_text import CLOSE, OPEN
 
 # Control characters but for tab and line feed, marks that reorder the text around them, and halves of a surrogate pair.
 TRICKS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -18,13 +15,6 @@ ALIKE = 0.5  # of two answers that share less, every second word would be marked
 RUNS = 30  # marked places in an answer; more of them are no help to a reader
 
 Segments = list[tuple[bool, str]]  # (stands in this answer alone, text)
-
-
-class Parts(NamedTuple):
-    """An answer in two: its thinking, None without any, and what follows, None where the thinking never ends."""
-
-    thinking: str | None
-    response: str | None
 
 
 def clean(text: str) -> str:
@@ -37,19 +27,6 @@ def _sign(match: re.Match[str]) -> str:
     if code < 0x20:
         return chr(0x2400 + code)
     return "\ufffd" if 0xD800 <= code <= 0xDFFF else "␡" if code == 0x7F else f"[U+{code:04X}]"
-
-
-def parts(text: str) -> Parts:
-    """Split an answer as the graders do: at its last `</think>`, unless another `<think>` follows that."""
-    closes = list(CLOSE.finditer(text))
-    end, start = (closes[-1].start(), closes[-1].end()) if closes else (0, 0)
-    if OPEN.search(text, start):
-        return Parts(_untagged(text), None)
-    return Parts(_untagged(text[:end]) if closes else None, text[start:].strip())
-
-
-def _untagged(thinking: str) -> str:
-    return OPEN.sub("", thinking, count=1).strip()
 
 
 def clip(text: str, limit: int) -> str:

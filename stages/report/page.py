@@ -10,7 +10,6 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from stages.evaluate.comparison import ARMS
 from stages.files.records import Row
 from stages.report import charts, display, questions, wording
 from stages.report.caveats import DEVICE, caveats
@@ -23,7 +22,7 @@ FORM = {
     "stated": "state an answer",
     "correct_when_stated": "right, of those that state one",
     "thinking_closed": "think, and close their thinking",
-    "truncated": "cut off at the token limit",
+    "finish_reason_length": "cut off at the token limit",
     "empty": "empty",
     "looping": "end in a loop",
 }
@@ -37,7 +36,7 @@ def html(context: Context) -> str:
     environment.filters["nb"] = _unbroken
     return environment.get_template("page.html.j2").render(
         **_common(context, wording.label),
-        charts={name: Markup(chart) for name, chart in _charts(context).items()},
+        charts={name: Markup(chart) for name, chart in charts.all_of(context).items()},
         questions=[questions.question(row, number, shown) for number, row in enumerate(context.rows, 1)],
         free=[questions.free(row, number) for number, row in enumerate(context.free, 1)],
         params=flat(context.params),
@@ -74,20 +73,6 @@ def flat(values: Row, prefix: str = "") -> dict[str, str]:
     return found
 
 
-def history(rows: list[Row]) -> charts.History:
-    """The logged losses, from text or numbers; what is missing or not a number becomes None."""
-
-    def number(value: Any) -> float | None:
-        try:
-            found = float(value)
-        except (TypeError, ValueError):
-            return None
-        return found if abs(found) < float("inf") else None
-
-    logged = [(number(row.get("step")), number(row.get("loss")), number(row.get("eval_loss"))) for row in rows]
-    return [(step, *losses) for step, *losses in logged if step is not None and losses != [None, None]]
-
-
 def _environment(*, autoescape: bool) -> Environment:
     return Environment(
         loader=FileSystemLoader(HERE),
@@ -103,7 +88,6 @@ def _environment(*, autoescape: bool) -> Environment:
 
 def _common(context: Context, label: Any) -> dict[str, Any]:
     """What the page and the summary both show."""
-    graded = {name: result for name, result in context.results.items() if result.get("n")}
     labelled = {label(name): result for name, result in context.results.items()}
     return {
         "wording": wording,
@@ -112,29 +96,17 @@ def _common(context: Context, label: Any) -> dict[str, Any]:
         "outcome_labels": OUTCOMES,
         "device": DEVICE,
         "headline": wording.headline(labelled),
-        "sentences": [wording.sentence(name, result, len(graded)) for name, result in labelled.items()],
-        "sets": len(graded),
+        "sentences": [wording.sentence(name, result, len(labelled)) for name, result in labelled.items()],
         "results": context.results,
-        "graded": graded,
         "outcomes": outcomes(context.rows),
         "caveats": caveats(context),
-        "train": context.train,
+        "training": context.training,
         "dataset": context.dataset,
-        "kept": dict(sorted(context.dataset.get("kept", {}).items(), key=lambda one: one[0] != "train")),
+        "kept": dict(sorted(context.dataset["kept"].items(), key=lambda one: one[0] != "train")),
         "prompts": context.prompts,
         "revisions": context.revisions,
         "versions": dict(sorted(context.versions.items())),
     }
-
-
-def _charts(context: Context) -> dict[str, str]:
-    graded = {wording.label(name): result for name, result in context.results.items() if result.get("n")}
-    drawn = {"rates": charts.rates(graded), "differences": charts.differences(graded)} if graded else {}
-    if losses := history(context.loss):
-        drawn["loss"] = charts.loss(losses)
-    if context.rows:
-        drawn["lengths"] = charts.lengths(*([row[arm]["tokens"] for row in context.rows] for arm in ARMS))
-    return drawn
 
 
 def _unbroken(text: str) -> Markup:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from stages.evaluate import thinking
 from stages.evaluate.comparison import ARMS
 from stages.files.records import Row
 from stages.report import display
@@ -26,10 +27,10 @@ def question(row: Row, number: int, shown: int) -> dict[str, Any]:
         answer = row[arm["name"]]
         arm |= {
             "correct": answer["correct"],
-            "reason": answer.get("reason"),
-            "stated": None if open_ended else _stated(answer.get("extracted"), record.get("options")),
-            "overlap": answer.get("overlap"),
-            "marks": [mark for mark in ("empty", "looping") if answer.get(mark) and mark != answer.get("reason")],
+            "reason": answer["reason"],
+            "stated": None if open_ended else _stated(answer["extracted"], record.get("options")),
+            "overlap": answer["overlap"],
+            "marks": [mark for mark in ("empty", "looping") if answer[mark] and mark != answer["reason"]],
         }
     return {
         "number": number,
@@ -38,13 +39,13 @@ def question(row: Row, number: int, shown: int) -> dict[str, Any]:
         "outcome": outcome(row),
         "outcome_label": OUTCOMES[outcome(row)],
         "weak": open_ended,
-        "cut": any(arm["truncated"] for arm in arms),
+        "cut": any(arm["finish_reason"] == "length" for arm in arms),
         "question": display.clip(str(record.get("question") or ""), shown),
         "options": record.get("options") or {},
         "answer": _stated(record.get("answer"), record.get("options")),
         "response": display.clip(str(record.get("response") or ""), shown),
         "reasoning": display.clip(str(record.get("reasoning") or ""), shown),
-        "differs": not open_ended and row["before"].get("extracted") != row["after"].get("extracted"),
+        "differs": not open_ended and row["before"]["extracted"] != row["after"]["extracted"],
         "arms": arms,
     }
 
@@ -55,21 +56,21 @@ def free(row: Row, number: int) -> dict[str, Any]:
 
 
 def _arms(row: Row, shown: int) -> list[dict[str, Any]]:
-    split = [display.parts(row[arm]["text"]) for arm in ARMS]
-    responses = [display.clip(one.response or "", shown) for one in split]
+    texts = [thinking.split(row[arm]["text"]) for arm in ARMS]
+    responses = [display.clip(one.answer or "", shown) for one in texts]
     segments = display.marked(*responses) or [[(False, text)] if text else [] for text in responses]
     return [
         {
             "name": arm,
-            "thinking": display.clip(one.thinking, shown) if one.thinking else None,
-            "words": len((one.thinking or "").split()),
-            "unclosed": one.response is None,
+            "thinking": display.clip(one.reasoning, shown) if one.reasoning else None,
+            "words": len((one.reasoning or "").split()),
+            "unclosed": one.answer is None,
             "segments": segment,
             "long": len(response) > LONG or response.count("\n") > LINES,
             "tokens": row[arm]["tokens"],
-            "truncated": row[arm].get("truncated", row[arm]["finish_reason"] == "length"),
+            "finish_reason": row[arm]["finish_reason"],
         }
-        for arm, one, response, segment in zip(ARMS, split, responses, segments, strict=True)
+        for arm, one, response, segment in zip(ARMS, texts, responses, segments, strict=True)
     ]
 
 

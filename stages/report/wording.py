@@ -3,7 +3,6 @@
 A name that is passed in is used as it is: the page and the summary escape in their own ways.
 """
 
-from stages.evaluate import statistics
 from stages.files.records import Row
 
 NONE = "–"
@@ -20,9 +19,9 @@ def percent(share: float | None, digits: int = 1) -> str:
     return NONE if share is None else f"{100 * share:.{digits}f} %"
 
 
-def span(low: float | None, high: float | None) -> str:
+def span(low: float, high: float) -> str:
     """The ends of an interval of a share, in percent."""
-    return NONE if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f} %"
+    return f"{100 * low:.1f} to {100 * high:.1f} %"
 
 
 def signed(value: float, digits: int = 1) -> str:
@@ -31,18 +30,13 @@ def signed(value: float, digits: int = 1) -> str:
     return text[1:] if float(text) == 0 else text.replace("-", "−")
 
 
-def points(diff: float | None, low: float | None = None, high: float | None = None) -> str:
-    """A difference of two shares in percentage points, with its 95 % interval where there is one."""
-    if diff is None:
-        return NONE
-    inner = interval(low, high)
-    return f"{signed(100 * diff)} points" + (f", 95 % interval {inner}" if inner != NONE else "")
+def points(result: Row) -> str:
+    """The difference of two shares in percentage points, with its 95 % interval."""
+    return f"{signed(100 * result['diff'])} points, 95 % interval {interval(result)}"
 
 
-def parts(result: dict) -> str:
-    """What of a difference is form and what is knowledge; empty where it was not taken apart."""
-    if result.get("diff_form") is None:
-        return ""
+def parts(result: Row) -> str:
+    """What of a difference is form and what is knowledge."""
     form, knowledge = (signed(100 * result[key]) for key in ("diff_form", "diff_knowledge"))
     return (
         f"Of the difference, {form} points are form (stating an answer at all) and {knowledge} points knowledge "
@@ -50,21 +44,19 @@ def parts(result: dict) -> str:
     )
 
 
-def interval(low: float | None, high: float | None) -> str:
-    """The ends of an interval of a difference, in points."""
-    return NONE if low is None or high is None else f"{signed(100 * low)} to {signed(100 * high)}"
+def interval(result: Row) -> str:
+    """The ends of the interval of a difference, in points."""
+    return f"{signed(100 * result['ci_low'])} to {signed(100 * result['ci_high'])}"
 
 
-def p_value(p: float | None) -> str:
+def p_value(p: float) -> str:
     """A p-value as it is usually printed."""
-    if p is None:
-        return "p not known"
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.0995 else f"p = {p:.2f}"
 
 
-def count(share: float | None, n: int) -> str:
+def count(share: float, n: int) -> str:
     """A share as how many of n."""
-    return NONE if share is None else f"{round(share * n):,}"
+    return f"{round(share * n):,}"
 
 
 def plural(n: int, noun: str) -> str:
@@ -86,17 +78,15 @@ def clause(name: str, result: Row) -> str:
 
 def numbers(result: Row, sets: int = 1) -> str:
     """The difference, its interval and its p-value; with several sets the corrected one."""
-    p = result.get("p_corrected")
-    p = p_value(result.get("p_value") if p is None else p)
     corrected = f" after Holm’s correction for {sets} sets" if sets > 1 else ""
-    return f"{points(result.get('diff'), result.get('ci_low'), result.get('ci_high'))}, {p}{corrected}"
+    return f"{points(result)}, {p_value(result['p_corrected'])}{corrected}"
 
 
 def power(result: Row) -> str:
     """What a set could not have shown; nothing where a difference was shown."""
     if result["verdict"] in ("better", "worse"):
         return ""
-    asked, smallest = plural(result["n"], "question"), result.get("smallest_difference")
+    asked, smallest = plural(result["n"], "question"), result["smallest_difference"]
     if smallest is None:
         return f"With {asked}, no difference however large could have been shown."
     return (
@@ -107,24 +97,21 @@ def power(result: Row) -> str:
 
 def sentence(name: str, result: Row, sets: int = 1) -> str:
     """The result of one set: the verdict, its numbers, what it could not show, and whether its grade is weak."""
-    if not result.get("n"):
-        return f"No question of {name} was graded."
-    weak = "The grade is weak: it compares wording, not meaning." if result.get("weak") else ""
+    weak = "The grade is weak: it compares wording, not meaning." if result["weak"] else ""
     said = [f"{clause(name, result)} ({numbers(result, sets)}).", power(result), weak]
     return " ".join(one for one in said if one)
 
 
 def headline(results: dict[str, Row]) -> str:
     """The result of all sets in one sentence; `results` by the names to be shown."""
-    graded = {name: result for name, result in results.items() if result.get("n")}
-    if not graded:
+    if not results:
         return "Nothing was graded: there was no held-out question."
-    if len(graded) == 1:
-        return "".join(f"{clause(name, result)}." for name, result in graded.items())
-    found = [result["verdict"] for result in graded.values()]
+    if len(results) == 1:
+        return "".join(f"{clause(name, result)}." for name, result in results.items())
+    found = [result["verdict"] for result in results.values()]
     better, worse, none = (found.count(one) for one in ("better", "worse", "no difference shown"))
-    total = f"{len(graded)} sets of questions"
-    if none == len(graded):
+    total = f"{len(results)} sets of questions"
+    if none == len(results):
         return f"No difference shown on any of {total}."
     rest = f", no difference shown on {none}" if none else ""
     return f"The fine-tuned model is better on {better or 'none'} of {total}, worse on {worse or 'none'}{rest}."
@@ -132,17 +119,13 @@ def headline(results: dict[str, Row]) -> str:
 
 def reference_loss(loss: Row | None) -> str:
     """How likely the reference texts became, in a sentence; empty where it was not measured."""
-    if not loss or loss.get("before") is None or loss.get("after") is None:
+    if not loss:
         return ""
-    low, high, p = loss.get("ci_low"), loss.get("ci_high"), loss.get("p_corrected", loss.get("p_value"))
-    verdict = "no difference shown"
-    if None not in (low, high, p):
-        verdict = statistics.verdict(-high, -low, p)  # lower is better
-    meaning = {"better": "more likely", "worse": "less likely"}.get(verdict)
-    means = f"the fine-tune makes the reference texts {meaning}" if meaning else verdict
-    interval = "" if low is None or high is None else f", 95 % interval {signed(low, 3)} to {signed(high, 3)}"
+    likely = {"better": "more likely", "worse": "less likely"}.get(loss["verdict"])
+    means = f"the fine-tune makes the reference texts {likely}" if likely else loss["verdict"]
+    diff, low, high = (signed(loss[key], 3) for key in ("diff", "ci_low", "ci_high"))
     return (
         f"A token of the reference reasoning and response costs {loss['before']:.3f} nats before and "
-        f"{loss['after']:.3f} after ({signed(loss['after'] - loss['before'], 3)} nats{interval}, {p_value(p)}; lower "
-        f"is better): {means}."
+        f"{loss['after']:.3f} after ({diff} nats, 95 % interval {low} to {high}, {p_value(loss['p_value'])}; lower is "
+        f"better): {means}."
     )

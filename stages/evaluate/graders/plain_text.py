@@ -6,8 +6,10 @@ Patterns here and in the graders are bounded or possessive, so that reading take
 import re
 import unicodedata
 
+from stages.evaluate.thinking import CLOSE, OPEN, split
+
+__all__ = ["CLOSE", "OPEN", "after_thinking", "empty", "plain", "sentences"]
 LIMIT = 40_000  # characters; of a longer answer the end is read
-OPEN, CLOSE = re.compile(r"<think>", re.I), re.compile(r"</think>", re.I)
 # Direction marks, zero-width characters, variation selectors, the keycap and emoji show nothing that is graded.
 UNSEEN = re.compile(
     "[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe00-\ufe0f\ufeff\u20e3\u2600-\u27bf\U0001f000-\U0001faff]"
@@ -32,11 +34,8 @@ SUPPOSES = re.compile(r"\bif\b.*\bwould\b|\bsome (?:would|might|may)\b", re.I)
 
 
 def after_thinking(text: str) -> str | None:
-    """What follows the last `</think>`; all of a text without tags; None where thinking opens and never closes."""
-    start = 0
-    for close in CLOSE.finditer(text):
-        start = close.end()
-    return None if OPEN.search(text, start) else text[start:]
+    """What follows the thinking: see stages.evaluate.thinking, which replaces this."""
+    return split(text).answer
 
 
 def plain(text: str) -> str:
