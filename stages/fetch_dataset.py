@@ -21,6 +21,7 @@ from stages.runtime import stage
 TRAIN = Path("data/raw/train.jsonl")
 HELDOUT = Path("data/raw/heldout.jsonl")
 EVALUATION = Path("data/raw/evaluation.jsonl")
+SUMMARY = Path("data/raw/summary.json")
 METRICS = Path("metrics/dataset.json")
 
 
@@ -71,9 +72,10 @@ def main(params: Params) -> str:
         leaks[name][reason] = number
 
     kept = {"train": train_count, "heldout": len(heldout), **Counter(row["set"] for row in asked)}
-    records.write_json(METRICS, {"source": params.dataset.source, "kept": kept, "dropped": dropped, "leaks": leaks})
-    counts = ", ".join(f"{name} {count}" for name, count in kept.items())
+    records.write_json(SUMMARY, {"source": params.dataset.source, "kept": kept, "dropped": dropped, "leaks": leaks})
     lost = sum(sum(reasons.values()) for reasons in dropped.values())
+    records.write_json(METRICS, {"rows": train_count, "dropped": lost + leaked.total()})
+    counts = ", ".join(f"{name} {count}" for name, count in kept.items())
     return f"{counts}; dropped {lost}, and {leaked.total()} training rows that overlap an evaluation row"
 
 

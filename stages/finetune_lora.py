@@ -14,11 +14,12 @@ from stages.files.errors import UserError
 from stages.model import adapter, load, memory
 from stages.model.memory import training as step
 from stages.params.schema import Params
-from stages.runtime import costs, resume, stage, tracking
+from stages.runtime import costs, processor, resume, stage, tracking
 
 TRAIN = Path("data/prompts/train.jsonl")
 HELDOUT = Path("data/prompts/heldout.jsonl")
 ADAPTER = Path("models/adapter")
+TRAINING = Path("models/training.json")
 METRICS = Path("metrics/train.json")
 LOSS = Path("metrics/loss.csv")
 COLUMNS = ["step", "epoch", "loss", "eval_loss", "learning_rate", "grad_norm"]
@@ -65,18 +66,20 @@ def main(params: Params) -> str:
         history = trainer.state.log_history
         records.write_text(LOSS, curve(history))
         trainable, total = trainer.model.get_nb_trainable_parameters()
-        metrics = {
-            "loss": round(result.training_loss, 4),
-            "final_loss": next(row["loss"] for row in reversed(history) if "loss" in row),
+        training = {
+            "mean_loss": round(result.training_loss, 4),
+            "loss": next(row["loss"] for row in reversed(history) if "loss" in row),
             "eval_loss": next((row["eval_loss"] for row in reversed(history) if "eval_loss" in row), None),
             "steps": result.global_step,
             "rows": len(train),  # the trainer's own dataset may hold packs of them
             "trainable_parameters": trainable,
             "total_parameters": total,
+            **processor.describe(),
         }
-        records.write_json(METRICS, metrics)
+        records.write_json(TRAINING, training)
+        records.write_json(METRICS, {name: training[name] for name in ("loss", "eval_loss")})
     return (
-        f"{result.global_step} steps, loss {metrics['loss']:.3f}, last {metrics['final_loss']:.3f}; "
+        f"{result.global_step} steps, loss {training['mean_loss']:.3f}, last {training['loss']:.3f}; "
         f"{trainable:,} of {total:,} parameters trained; W&B {wandb_mode}"
     )
 

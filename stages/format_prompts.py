@@ -23,7 +23,7 @@ RAW_EVALUATION = Path("data/raw/evaluation.jsonl")
 TRAIN = Path("data/prompts/train.jsonl")
 HELDOUT = Path("data/prompts/heldout.jsonl")
 EVALUATION = Path("data/prompts/evaluation.jsonl")
-METRICS = Path("metrics/prompts.json")
+SUMMARY = Path("data/prompts/summary.json")
 BATCH = 1000
 
 
@@ -62,7 +62,7 @@ def main(params: Params) -> str:
     tokens = {"mean": round(statistics.fmean(lengths), 1), **quantiles(sorted(lengths)), "total": sum(lengths)}
     overlong = {"dropped": counts["dropped"], "truncated": counts["truncated"]}
     summary = {"asked": asked, "example": example, "overlong": overlong, "tokens": tokens, "train": len(lengths)}
-    records.write_json(METRICS, summary)
+    records.write_json(SUMMARY, summary)
     return (
         f"{len(lengths)} training rows of {tokens['median']} tokens (at most {tokens['max']}), {asked} to ask; "
         f"above max_length: {counts['dropped']} dropped, {counts['truncated']} truncated"

@@ -3,8 +3,9 @@
 usage: python -m tests.soak          (make soak; SOAK_SECONDS, 3600 where it is not set)
 
 In a round every stage runs anew. `dvc repro` and what it started get SIGKILL, SIGTERM or SIGINT at a random moment, one
-to six times, and run again at once; the last time they are left alone. Where one ends by itself as a kill has left half
-of a file of DVC's, `make unlock` and a second `dvc repro` follow, and are counted. Exits with 1 where bytes differ.
+to six times, and run again at once; the last time they are left alone. Where DVC cannot read what a kill has left of
+a file of its own, what its users do follows (`git checkout dvc.lock`, `rm .dvc/tmp/rwlock`), and is counted. Exits with
+1 where bytes differ.
 """
 
 import os
@@ -19,13 +20,12 @@ import time
 from collections import Counter, namedtuple
 from pathlib import Path
 
-from stages.runtime import lockfile
 from tests.clones import BIN, OUTPUTS, commit, outputs, run, working_tree
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 MADE = ("data/raw", "data/prompts", "data/answers", "models/adapter", ".dvc/cache", ".dvc/tmp", ".cache")
 MOST = 6  # kills a round
-HALF = ("Unable to read RWLock-file", "'./dvc.lock' validation failed", lockfile.SAID)  # the last one is ours
+HALF = {"Unable to read RWLock-file": ".dvc/tmp/rwlock", "'./dvc.lock' validation failed": "dvc.lock"}
 Run = namedtuple("Run", "code killed stage")
 
 
@@ -55,11 +55,15 @@ def repro(clone: Path, log: Path, kill_after: float | None = None, sent: signal.
 
 
 def mended(clone: Path, log: Path) -> str:
-    """Whether the run that ended by itself met half of a file of DVC's, and in what words; that is mended then."""
-    said = [line for line in log.read_text().splitlines() if any(one in line for one in HALF)]
-    if said:
-        print(f"soak: {said[0]}: {run(clone, 'make', 'unlock').stdout}", flush=True)
-    return said[0] if said else ""
+    """What DVC said of a file that a kill has cut short, once that is mended; empty where it said no such thing."""
+    for said, name in HALF.items():
+        if said in log.read_text():
+            if name == "dvc.lock":
+                run(clone, "git", "checkout", "-q", name)
+            else:
+                (clone / name).unlink(missing_ok=True)
+            return said
+    return ""
 
 
 def soak(seconds: float, clone: Path, log: Path) -> int:
@@ -103,7 +107,7 @@ def soak(seconds: float, clone: Path, log: Path) -> int:
     for where in sorted({where for where, _ in kills}):
         print(f"{where:16}" + "".join(f"{kills[where, sent.name]:9}" for sent in SIGNALS))
     for said, count in Counter(halves).items():
-        print(f"\n{count} times, mended by make unlock: {said}")
+        print(f"\n{count} times, mended as DVC's users do: {said}")
     print(f"\nkills {sum(kills.values())}, rounds {rounds}, rounds of the same bytes {rounds - failed}, ", end="")
     print(f"files compared {compared}, {(time.monotonic() - begin) / 60:.0f} min")
     return failed

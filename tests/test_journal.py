@@ -1,4 +1,4 @@
-"""Answers outlive their run, a line each; what is damaged is made again, and what another configuration wrote is not read."""
+"""Answers outlive their run, a line each; a damaged line is made again, and no other configuration reads them."""
 
 import os
 from pathlib import Path
@@ -102,7 +102,9 @@ def test_what_changes_no_answer_is_not_in_the_name(workspace):
         assert f"stages/{stage}.py" in names
         assert "stages/model/load.py" in names
         assert not any("/runtime/" in name or "/report/" in name or "errors" in name for name in names)
-    assert "stages/train/loss.py" in {path.relative_to(identity.ROOT).as_posix() for path in identity.code_of("finetune_lora")}
+    assert "stages/train/loss.py" in {
+        path.relative_to(identity.ROOT).as_posix() for path in identity.code_of("finetune_lora")
+    }
     assert finetune_lora.TRAIN.parent == Path("data/prompts")
 
 

@@ -15,16 +15,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 from filelock import FileLock
-from tqdm import tqdm
 from transformers import TrainerCallback
 
 from stages import baseline_infer, finetune_lora, post_infer
 from stages.data.prompts import Formatter
 from stages.files import records
-from stages.generate import answers, likelihood
-from stages.generate.engines import continuous_batching
-from stages.model import adapter, load
-from stages.runtime import lockfile, resume, stage
+from stages.generate import likelihood
+from stages.runtime import identity, resume, stage
 from stages.train import checkpoints
 from tests.conftest import fork, save_adapter
 
@@ -41,7 +38,8 @@ def workspace(tiny, tiny_tokenizer, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     examples = Formatter(tiny_tokenizer, tiny.prompt).examples(ROWS)
     records.write(finetune_lora.TRAIN, examples)
-    records.write(finetune_lora.EVAL, examples)
+    records.write(finetune_lora.HELDOUT, examples)
+    records.write(baseline_infer.PROMPTS[1], [])
     save_adapter(tiny, post_infer.ADAPTER)
     return tmp_path
 
@@ -57,7 +55,7 @@ def outputs():
 
 
 def left():
-    return [path for path in Path(".cache/resume").rglob("*") if path.suffix != ".lock" and path.parent != resume.HOME]
+    return [path for path in resume.HOME.rglob("*") if path.suffix != ".lock" and path.parent != resume.HOME]
 
 
 def start(name, params, prepare=lambda: None):
@@ -243,52 +241,44 @@ def test_a_tenth_of_the_training_is_repeated_at_most(workspace, tiny, monkeypatc
 
 def test_a_stage_that_dvc_has_not_recorded_is_not_run_anew(workspace, tiny, monkeypatch):
     monkeypatch.setenv("DVC_STAGE", "finetune_lora")
-    records.write_text(lockfile.LOCK, "stages: {}\n")
+    records.write_text(resume.LOCK, "stages: {}\n")
     params = changed(tiny, per_device_train_batch_size=1, num_train_epochs=4)
     assert train(params, monkeypatch).total == 40
     whole = outputs()
-    resume.settle()  # as the next stage does, were it not killed before DVC has recorded this one
+    resume.tidy()  # as the next stage does, were it not killed before DVC has recorded this one
     assert 0 < train(params, monkeypatch).total <= 4
     assert outputs() == whole
-    assert lockfile.COPY.read_bytes() == lockfile.LOCK.read_bytes()
 
-    records.write_text(lockfile.LOCK, "stages: {}\n")  # recorded, with the same result
+    records.write_text(resume.LOCK, "stages: {}\n")  # recorded, with the same result
     assert train(params, monkeypatch).total == 40
     assert outputs() == whole
-    records.write_text(lockfile.LOCK, "stages: {}  # another\n")
-    resume.settle()
+    records.write_text(resume.LOCK, "stages: {}  # another\n")
+    resume.tidy()
     assert left() == []
-    assert lockfile.COPY.read_text() == "stages: {}  # another\n"
 
 
 def test_what_a_stage_at_work_keeps_is_left_to_it(workspace, monkeypatch):
-    monkeypatch.setenv("DVC_STAGE", "one")
-    with resume.place("one", [], []) as place:
-        (place / "first").write_text("half")
-    records.write_text(lockfile.LOCK, "stages: {}\n")
-    with FileLock(resume.HOME / "one.lock"):
-        resume.settle()
-        assert (place / "first").exists()
-    half = place.with_name("gone")  # as a kill leaves it that came when it was being removed
-    half.mkdir()
-    resume.settle()
-    assert not place.exists()
-    assert not half.exists()
+    monkeypatch.setenv("DVC_STAGE", "finetune_lora")
+    with resume.checkpoint_folder("finetune_lora", [], []) as folder:
+        (folder / "first").write_text("half")
+    records.write_text(resume.LOCK, "stages: {}\n")
+    with FileLock(resume.HOME / "finetune_lora.lock"):
+        resume.tidy()
+        assert (folder / "first").exists()
+    resume.tidy()
+    assert not folder.exists()
 
 
 def test_without_room_for_a_mark_a_stage_ends_as_if_alone(workspace, monkeypatch):
-    monkeypatch.setenv("DVC_STAGE", "one")
+    monkeypatch.setenv("DVC_STAGE", "finetune_lora")
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(resume.records, "write_text", full)
-    monkeypatch.setattr(lockfile.shutil, "copy2", full)
-    lockfile.LOCK.write_text("stages: {}\n")
-    resume.settle()
-    with resume.place("one", [], []) as place:
-        (place / "first").write_text("half")
-    assert left() == []
+    with resume.checkpoint_folder("finetune_lora", [], []) as folder:
+        (folder / "first").write_text("half")
+    assert folder.exists()
 
 
 def test_a_checkpoint_is_the_only_one_and_no_pickle(workspace, tiny, monkeypatch):
@@ -298,69 +288,6 @@ def test_a_checkpoint_is_the_only_one_and_no_pickle(workspace, tiny, monkeypatch
     (folder,) = Path(".cache/resume/finetune_lora").glob("*/step-*")
     assert sorted(path.name for path in folder.iterdir()) == ["rest.json", "tensors.safetensors", "trainer_state.json"]
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
-
-
-def test_finished_chunks_are_not_answered_again(workspace, tiny, monkeypatch):
-    whole = continuous_batching._chunk
-    asked = []
-
-    def chunk(steps, chunk, *rest):
-        if len(asked) == 2:
-            asked.append(None)
-            raise KeyboardInterrupt
-        asked.append(chunk)
-        return whole(steps, chunk, *rest)
-
-    baseline_infer.main(tiny)
-    expected = outputs()
-    monkeypatch.setattr(continuous_batching, "_chunk", chunk)
-    with pytest.raises(KeyboardInterrupt):
-        baseline_infer.main(tiny)
-    baseline_infer.main(tiny)
-    assert [len(one) for one in asked if one] == [4, 4, 2]
-    assert sorted(index for one in asked if one for index in one) == list(range(10))
-    assert outputs() == expected
-
-
-def test_finished_losses_are_not_computed_again(workspace, tiny, monkeypatch):
-    whole = likelihood._batch
-    asked = []
-
-    def batch(answering, rows):
-        asked.append(len(rows))
-        if len(asked) == 2:
-            raise KeyboardInterrupt
-        return whole(answering, rows)
-
-    monkeypatch.setattr(likelihood, "_batch", batch)
-    monkeypatch.setattr(likelihood, "_batches", lambda order, rows: records.batches(order, 4))
-    monkeypatch.setattr(answers, "PROMPTS", finetune_lora.EVAL)
-    with pytest.raises(KeyboardInterrupt):
-        baseline_infer.main(tiny)
-    baseline_infer.main(tiny)
-    assert asked == [4, 4, 4, 2]
-
-
-@pytest.mark.parametrize("damage", [b"", b'{"ids": [7], "index": 0}\n', b"\0" * 50, b"\xff"])
-def test_damaged_answers_are_made_again(workspace, tiny, monkeypatch, capsys, damage):
-    baseline_infer.main(tiny)
-    expected = outputs()
-    monkeypatch.setattr(likelihood, "reference_losses", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        baseline_infer.main(tiny)
-    monkeypatch.undo()
-    monkeypatch.chdir(workspace)
-    parts = sorted(Path(".cache/resume/baseline").glob("*/answers-*"))
-    assert len(parts) == 3
-    parts[1].write_bytes(damage)
-    baseline_infer.main(tiny)
-    assert f"{parts[1]}: damaged: made again\n" in capsys.readouterr().out
-    assert outputs() == expected
-    assert left() == []
-
-
-def interrupted(*_):
-    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("name", ["rest.json", "tensors.safetensors", "trainer_state.json"])
@@ -378,32 +305,17 @@ def test_a_damaged_checkpoint_is_not_gone_on_from(workspace, tiny, monkeypatch, 
     assert outputs() == whole
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("engine", ["continuous", "transformers"])
-def test_a_chunk_depends_on_nothing_outside_it(tiny, tiny_tokenizer, dtype, engine):
-    params = changed(changed(tiny, "model", dtype=dtype), "generation", engine=engine, max_new_tokens=80)
-    base = load.for_answers(params.model, None, 1.0)
-    prompts = tiny_tokenizer([f"{n} " * (3 + 29 * n % 71) for n in range(14)]).input_ids
-    generate = answers.engine(params.generation)
-
-    def answered(skip):
-        with tqdm(disable=True) as bar:
-            return list(generate(base, tiny_tokenizer, prompts, params.generation, bar, skip=skip))
-
-    whole = answered(0)
-    assert len(whole) == 4
-    for skip in range(1, 5):
-        assert answered(skip) == whole[skip:]
-
-
-@pytest.mark.parametrize("what", ["params", "data", "adapter", "code", "library", "processor"])
-def test_what_another_configuration_left_is_removed_and_not_used(workspace, tiny, monkeypatch, tmp_path, what):
-    used, inputs = [tiny.model, 1.0], [answers.PROMPTS, post_infer.ADAPTER]
+@pytest.mark.parametrize("what", ["params", "data", "code", "library", "processor"])
+def test_what_another_configuration_left_is_removed_and_not_used(workspace, tiny, monkeypatch, what):
+    used, inputs = [tiny.model, 1.0], [finetune_lora.TRAIN]
 
     def leave(name, expected):
-        with contextlib.suppress(KeyboardInterrupt), resume.place("one", used, inputs) as place:
-            assert [path.name for path in place.iterdir()] == expected
-            (place / name).write_text("half")
+        with (
+            contextlib.suppress(KeyboardInterrupt),
+            resume.checkpoint_folder("finetune_lora", used, inputs) as folder,
+        ):
+            assert [path.name for path in folder.iterdir()] == expected
+            (folder / name).write_text("half")
             raise KeyboardInterrupt
 
     leave("first", [])
@@ -412,15 +324,11 @@ def test_what_another_configuration_left_is_removed_and_not_used(workspace, tiny
         case "params":
             used[1] = 0.5
         case "data":
-            records.write(answers.PROMPTS, [{"id": "1"}])
-        case "adapter":
-            (post_infer.ADAPTER / adapter.CONFIG).write_text("{}")
+            records.write(finetune_lora.TRAIN, [{"id": "1"}])
         case "code":
-            (tmp_path / "code").mkdir()
-            (tmp_path / "code" / "a.py").write_text("1")
-            monkeypatch.setattr(resume, "CODE", tmp_path / "code")
+            monkeypatch.setattr(identity, "code_of", lambda stage: [])
         case "library":
-            monkeypatch.setattr(resume, "version", lambda name: "0")
+            monkeypatch.setattr(identity, "version", lambda name: "0")
         case "processor":
             monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "other")
     leave("second", [])

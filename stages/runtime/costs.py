@@ -1,6 +1,6 @@
 """What a stage cost: seconds, peak memory, and the tokens a second of its main work; never among DVC's outputs.
 
-A timing inside an output would change every lock: the top-level `metrics:` of dvc.yaml alone names `metrics/costs`.
+A timing inside an output would change every lock. `dvc metrics show metrics/costs/*.json` shows them.
 """
 
 import resource
@@ -23,12 +23,12 @@ def write(name: str, start: float) -> str:
     """Write metrics/costs/NAME.json for a stage that began at `start` of time.perf_counter(); returns it in words."""
     seconds = time.perf_counter() - start
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
-    costs = {"seconds": round(seconds, 2), "peak_memory_mb": round(megabytes), **_work}
+    costs = {"seconds": round(seconds, 2), "memory_gb": round(megabytes / 1024, 2), **_work}
     text = f"{seconds:.0f} s, {megabytes / 1024:.1f} GB"
     torch = sys.modules.get("torch")  # not imported for this
     if torch is not None and torch.cuda.is_available():
-        costs["peak_gpu_memory_mb"] = round(torch.cuda.max_memory_reserved() / 2**20)
-        text += f", {costs['peak_gpu_memory_mb'] / 1024:.1f} GB of the GPU"
+        costs["gpu_memory_gb"] = round(torch.cuda.max_memory_reserved() / 2**30, 2)
+        text += f", {costs['gpu_memory_gb']:.1f} GB of the GPU"
     _work.clear()
     records.write_json(COSTS / f"{name}.json", costs)
     return text
