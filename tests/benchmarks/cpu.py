@@ -3,8 +3,8 @@
 usage: python -m tests.benchmarks.cpu          (make bench; needs the files of a run: `dvc repro` first)
 
 The notebooks' way: float32, one question at a time through `generate`, padded batches through transformers' Trainer.
-Both ways do a part of the job, the first steps left out, and the whole is reckoned from it: questions times seconds a
-question for both arms, rows times seconds a row. Loading a model and everything else that is the same is left out.
+Both ways do a part of the job, the first steps left out, and the whole is extrapolated from it: questions times seconds
+a question for both arms, rows times seconds a row. Loading a model and everything else that is the same is left out.
 """
 
 import json
@@ -27,7 +27,6 @@ from tests.benchmarks import table
 QUESTIONS = 3
 ROWS = 24
 WARM_UP = 8
-RESULTS = Path(__file__).with_suffix(".json")
 
 
 class Clock(TrainerCallback):
@@ -142,8 +141,7 @@ def main() -> None:
     whole = [sum(line[who] for line in lines) for who in ("notebook, s", "here, s")]
     lines.append({"work": "both", "notebook, s": whole[0], "here, s": whole[1], "ratio": whole[0] / whole[1]})
     table.show(lines)
-    table.write(RESULTS, {"threads": checked.model.threads, "lines": lines})
-    print(f"written to {RESULTS}")
+    print(f"written to {table.write({'threads': checked.model.threads, 'lines': lines})}")
 
 
 PARTS = {one.__name__: one for one in (notebook_answers, our_answers, notebook_training, our_training)}

@@ -25,7 +25,6 @@ ROWS = 8 * STEPS
 SKIPPED = 3
 QUESTIONS, CAP = 512, 512
 MODULE = "tests.benchmarks.gpu"
-RESULTS = Path(__file__).with_suffix(".json")
 GFLOP, GFLOP_CHECKPOINTED = 32e9, 48e9  # a token
 # What each computes for a token: with its layers computed again in the backward pass, or not.
 PRESETS = {"gpu-8b": GFLOP_CHECKPOINTED, "gpu-8b-24gb": GFLOP_CHECKPOINTED, "h100-8b": GFLOP}
@@ -356,7 +355,7 @@ def main(tokenizer: str) -> None:
 
     def run(name: str, *part: str, **options: Any) -> dict[str, Any]:
         results[name] = table.part(MODULE, tokenizer, *(part or [name]), json.dumps(options))
-        table.write(RESULTS, results)  # what was measured is kept, whatever the next part does
+        table.write(results)  # what was measured is kept, whatever the next part does
         return results[name]
 
     table.part(MODULE, tokenizer, "weights")
@@ -383,7 +382,7 @@ def main(tokenizer: str) -> None:
         entry = {"full_determinism": preset, "same bytes with it": same, "without": other}
         lines.append({**entry, "tokens/s with it": speeds[0], "tokens/s without": speeds[1]})
     table.show(lines)
-    print(f"written to {RESULTS}")
+    print(f"written to {table.write(results)}")
 
 
 def training_line(

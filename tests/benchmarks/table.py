@@ -1,7 +1,7 @@
 """Parts of a benchmark, each in a process of its own, and their results as a table and as JSON."""
 
 import json
-import platform
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 RESULT = "RESULT "
+RESULTS = Path("docs/benchmarks")
+INSTRUCTION_SETS = ("avx2", "avx512_f", "avx512_bf16", "amx_bf16")
+MAKERS = {"nvidia", "amd", "intel", "apple", "geforce", "tesla"}
 
 
 def part(module: str, *arguments: str) -> dict[str, Any]:
@@ -33,14 +36,34 @@ def show(lines: list[dict[str, Any]]) -> None:
         print("| " + " | ".join(cells) + " |")
 
 
-def write(path: Path, results: dict[str, Any]) -> None:
-    """Write results with the date, the machine and the versions that they hold for."""
-    import torch
+def write(results: dict[str, Any]) -> Path:
+    """Write results with their date, machine and versions to a file that is named for the card and the date.
 
-    machine = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
+    Returns the file. A second run on one day replaces the first.
+    """
+    machine = machine_of()
     made = {
         "date": datetime.now(UTC).date().isoformat(),
-        "machine": machine,
+        **machine,
         "versions": {name: version(name) for name in ("torch", "transformers", "trl", "peft")},
     }
+    path = RESULTS / f"{card(machine['machine'])}-{made['date']}.json"
     path.write_text(json.dumps({**made, **results}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return path
+
+
+def machine_of() -> dict[str, Any]:
+    """The GPU's name; without one the processor's, with the instruction sets that decide its speed and its bytes."""
+    import torch
+
+    if torch.cuda.is_available():
+        return {"machine": torch.cuda.get_device_name()}
+    found = torch.cpu.get_capabilities()
+    return {"machine": found["cpu_name"], "instruction_sets": [name for name in INSTRUCTION_SETS if found.get(name)]}
+
+
+def card(machine: str) -> str:
+    """The short name of a machine: its words without the maker's, up to the first with a digit."""
+    words = [word for word in re.findall(r"[a-z0-9]+", machine.lower()) if word not in MAKERS]
+    last = next((place for place, word in enumerate(words) if re.search(r"\d", word)), len(words))
+    return "-".join(words[: last + 1])
