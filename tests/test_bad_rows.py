@@ -420,7 +420,7 @@ def test_a_folder_is_not_read_in_place_of_the_hub(values, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "some/where").mkdir(parents=True)
     values["dataset"]["hub"]["path"] = "some/where"
-    with pytest.raises(UserError, match="the folder some/where here would be read in its place"):
+    with pytest.raises(UserError, match="the folder some/where here would be read instead"):
         next(hub_dataset.rows(params.check(values).dataset.hub))
 
 

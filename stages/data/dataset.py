@@ -11,9 +11,9 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+from stages.data import data_errors
 from stages.data.sources import builtin, hub_dataset, local_files
 from stages.files import records
-from stages.files.errors import UserError
 from stages.files.records import Row
 from stages.params.data_schema import Dataset
 
@@ -86,15 +86,11 @@ class Cleaner:
 
     def check(self, name: str, max_dropped_share: float) -> None:
         """Raise UserError where nothing is left, or more than the given share was dropped."""
-        dropped = sum(self.dropped.values())
-        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(self.dropped.items()))
+        dropped = self.dropped.total()
         if dropped == self.seen:
-            raise UserError(f"{name}: no usable row among {self.seen} ({reasons or 'it is empty'}): look at the source")
+            raise data_errors.no_usable_row(name, self.seen, self.dropped)
         if dropped > max_dropped_share * self.seen:
-            raise UserError(
-                f"{name}: {dropped} of {self.seen} rows dropped ({reasons}), more than dataset.max_dropped_share "
-                f"{max_dropped_share}: mend the source, its columns in params.yaml, or raise the share"
-            )
+            raise data_errors.too_many_dropped(name, self.seen, self.dropped, max_dropped_share)
 
 
 def flaw(text: str) -> str | None:

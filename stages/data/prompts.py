@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from stages.files.errors import UserError, words
+from stages.data import data_errors
 from stages.files.records import Row
 from stages.params.schema import Prompt
 
 THINK, END_THINK = "<think>", "</think>"
 MARK = "{question}"
-NO_CHAT = "prompt.style: chat: this model's chat template"
 
 
 def question_text(record: Row) -> str:
@@ -38,7 +37,7 @@ class Formatter:
         """What stands before and after the question. Raises UserError where a chat template does not say it."""
         text = self._chat() if self.prompt.style == "chat" else self.prompt.template
         if text.count(MARK) != 1:  # a plain template has it once: params are held to that
-            raise UserError(f"{NO_CHAT} prints the question {text.count(MARK)} times, not once: choose plain")
+            raise data_errors.question_count(text.count(MARK))
         before, after = text.split(MARK)
         return before, after
 
@@ -81,13 +80,12 @@ class Formatter:
         from jinja2 import TemplateError
 
         if not self.tokenizer.chat_template:
-            raise UserError("prompt.style: chat: this model's tokenizer has no chat template: choose plain")
+            raise data_errors.no_chat_template()
         turns = [{"role": "user", "content": MARK}]
         try:
             return self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
         except (TemplateError, TypeError, ValueError) as error:  # a template may also raise what it likes by itself
-            reason = words(error)
-            raise UserError(f"{NO_CHAT} fails ({reason}): choose plain") from None
+            raise data_errors.chat_template_failed(error) from None
 
     @cached_property
     def for_questions(self) -> Any:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from itertools import count
 from random import Random
 
+from stages.data import data_errors
 from stages.data.vignettes.catalogue import SCORES
 from stages.data.vignettes.vignette import write
-from stages.files.errors import UserError
 
 
 def rows(seed: int, scores: list[str] | None = None) -> Iterator[dict[str, str]]:
@@ -18,5 +18,5 @@ def rows(seed: int, scores: list[str] | None = None) -> Iterator[dict[str, str]]
     scores = scores or list(known)
     unknown = [name for name in scores if name not in known]
     if unknown:
-        raise UserError(f"dataset.builtin.scores: no score {', '.join(unknown)}: there are {', '.join(known)}")
+        raise data_errors.unknown_scores(unknown, known)
     return (write(known[scores[index % len(scores)]], Random(f"{seed}:{index}")) for index in count())

@@ -54,7 +54,7 @@ class Flag:
             return self.score
         if text in self.negatives + self.near:
             return 0
-        raise ValueError(f"{self.name}: no such finding: {text!r}")
+        raise ValueError(self.name, text)
 
     def draw(self, rng: Random, points: float) -> Finding:
         """A finding that gives these points."""
@@ -89,7 +89,7 @@ class Choice:
         for points, texts in self.grades:
             if text in texts:
                 return points
-        raise ValueError(f"{self.name}: no such finding: {text!r}")
+        raise ValueError(self.name, text)
 
     def draw(self, rng: Random, points: float) -> Finding:
         """A finding of the grade with these points."""
