@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from stages import fetch_dataset, params
 from stages.data import dataset, evaluation_sets, prompts
-from stages.data.dataset import HUB_COLUMNS, Cleaner
+from stages.data.dataset import Cleaner
 from stages.data.sources import hub_dataset
 from stages.evaluate import grade
 from stages.evaluate.graders import numerals
@@ -32,7 +32,7 @@ from stages.files.errors import UserError
 from stages.report import page, tables
 from stages.runtime import stage
 from tests.conftest import ROOT
-from tests.test_dataset import as_csv, as_json, as_jsonl, as_parquet
+from tests.test_dataset import OPEN, OUTPUTS, as_csv, as_json, as_jsonl, as_parquet, written
 from tests.test_report import TAGS, Page, context, row
 
 GOOD = [{"q": f"What is number {n}?", "think": f"Think {n}.", "say": f"Say {n}.", "short": str(n)} for n in range(24)]
@@ -40,7 +40,6 @@ ROW = {"q": "And what is this?", "think": "Well.", "say": "That.", "short": "7"}
 COLUMNS = {"question": "q", "reasoning": "think", "response": "say", "answer": "short"}
 ASKED = {"question": "q", "answer": "short", "options": None, "context": None}
 WRITERS = {"jsonl": as_jsonl, "json": as_json, "csv": as_csv, "parquet": as_parquet}
-OUTPUTS = (fetch_dataset.TRAIN, fetch_dataset.EVAL, fetch_dataset.METRICS)
 TRICKY = [
     *(
         "</think>",
@@ -130,11 +129,6 @@ def fetch(tmp_path, monkeypatch, values, capsys):
     yield run
     signal.alarm(0)
     signal.signal(signal.SIGALRM, previous)
-
-
-def written():
-    """The records of the last run, in order."""
-    return [one for path in OUTPUTS[:2] for one in records.read(path)]
 
 
 # --- hostile rows ---------------------------------------------------------------------------------------------------
@@ -467,7 +461,7 @@ def test_an_option_is_one_line_so_that_it_adds_no_other(fetch):
         {"q": "Or?", "short": "no", "o": ["yes", "no\r\n"]},
     ]
     fetch(fetch.write(rows, "rows.jsonl"), "evaluation set", {"options": "o"}, kind="choice", rows=2)
-    (one,) = [one for one in records.read(fetch_dataset.EVAL) if one["set"] == "mine"]
+    (one,) = written("mine")
     assert one["options"] == {"A": "yes", "B": "no"}
     assert evaluation_sets.options_of(["yes\nC. right", "no"]) == {"A": "yes C. right", "B": "no"}
 
@@ -477,9 +471,9 @@ def test_a_row_that_is_dropped_takes_no_question_from_a_later_one(fetch):
     _, metrics = fetch(fetch.write(rows, "rows.jsonl"), "evaluation set", {"options": "o"}, kind="choice")
     assert metrics is None or metrics["dropped"]["mine"] == {"answer is no option": 1, "duplicate question": 1}
     cleaner = Cleaner()
-    first = {"Question": "Is it?", "Complex_CoT": "<think>", "Response": "Yes."}
-    assert cleaner.clean(first, HUB_COLUMNS) is None
-    assert cleaner.clean({**first, "Complex_CoT": "So."}, HUB_COLUMNS)
+    first = {"question": "Is it?", "reasoning": "<think>", "response": "Yes."}
+    assert cleaner.clean(first, OPEN) is None
+    assert cleaner.clean({**first, "reasoning": "So."}, OPEN)
 
 
 @settings(max_examples=150, deadline=None)
@@ -526,8 +520,8 @@ def test_any_row_leaves_its_prompt_and_its_neighbours_as_they_are(formatter, que
 @settings(max_examples=150, deadline=None)
 @given(TEXTS, TEXTS)
 def test_what_is_learned_closes_its_thinking_once_and_is_graded_by_its_response(reasoning, response):
-    row = {"Question": "What is it?", "Complex_CoT": reasoning, "Response": response}
-    record = Cleaner().clean(row, HUB_COLUMNS)
+    row = {"question": "What is it?", "reasoning": reasoning, "response": response}
+    record = Cleaner().clean(row, OPEN)
     if record is not None:
         text = f"<think>\n{record['reasoning']}\n</think>\n{record['response']}"
         assert grade.after_thinking(text).strip() == record["response"]

@@ -18,7 +18,7 @@ from stages.files.records import Row
 from stages.params.data_schema import Dataset
 
 HUB_COLUMNS = {"question": "Question", "reasoning": "Complex_CoT", "response": "Response"}
-BUILTIN_COLUMNS = {**HUB_COLUMNS, "answer": "answer"}
+BUILTIN_COLUMNS = {name: name for name in ("question", "reasoning", "response", "answer")}
 LONGEST = 500_000  # characters; prompt.max_length allows no more than 131,072 tokens
 # But for tab, line ends and form feed: what is left of another encoding, or of a file that is no text.
 CONTROL = re.compile("[\0-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")

@@ -32,7 +32,7 @@ ASIDES = (1, 1, 1, 2)  # findings that do not count
 
 
 def write(score: Score, rng: Random) -> dict[str, str]:
-    """Draw one row: Question, Complex_CoT, Response and answer."""
+    """A row: question, reasoning, response and answer."""
     lean = rng.random()
     person = score.patients.draw(rng, lean)
     findings = draw_findings(score, person, lean, rng)
@@ -40,9 +40,9 @@ def write(score: Score, rng: Random) -> dict[str, str]:
     told = person.findings + findings if before else findings + person.findings
     total = sum(finding.points for finding in told)
     return {
-        "Question": question(score, person, findings, before, rng),
-        "Complex_CoT": reasoning(score, told),
-        "Response": f"The {score.labels[0]} is {total:g}.",
+        "question": question(score, person, findings, before, rng),
+        "reasoning": reasoning(score, told),
+        "response": f"The {score.labels[0]} is {total:g}.",
         "answer": f"{total:g}",
     }
 
