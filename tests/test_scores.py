@@ -201,8 +201,8 @@ def test_no_distractor_shares_its_words_with_a_criterion(score):
                 words |= {text for _, texts in way.grades for text in texts}
             else:
                 words |= set(way.forms)
-    asides = {form for aside in score.asides for form in (aside.forms if isinstance(aside, Reading) else (aside,))}
-    assert not words & asides
+    distractors = {form for one in score.distractors for form in (one.forms if isinstance(one, Reading) else (one,))}
+    assert not words & distractors
 
 
 def test_the_reasoning_adds_up_to_the_answer():

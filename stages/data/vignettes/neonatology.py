@@ -62,7 +62,7 @@ APGAR = Score(
             ),
         ),
     ),
-    asides=(
+    distractors=(
         "meconium staining",
         "forceps delivery",
         "caesarean birth",

@@ -53,7 +53,7 @@ GLASGOW_COMA = Score(
             ),
         ),
     ),
-    asides=(
+    distractors=(
         *COMMON,
         "scalp wound",
         "equal pupils",
@@ -96,6 +96,6 @@ ABCD2 = Score(
         ),
         Flag(("diabetes", "type 2 diabetes"), absent=("no diabetes",), near=("family history of diabetes",)),
     ),
-    asides=(*COMMON, "current smoking", "AF", "high cholesterol", "previous TIA", PULSE, SATURATION, SODIUM),
+    distractors=(*COMMON, "current smoking", "AF", "high cholesterol", "previous TIA", PULSE, SATURATION, SODIUM),
     complete=True,
 )

@@ -25,7 +25,10 @@ CURB_65 = Score(
             ranges=((74, 146), (42, 92)),
         ),
     ),
-    asides=(*COMMON, "current smoking", "COPD", "diabetes", "productive cough", PULSE, SATURATION, TEMPERATURE, SODIUM),
+    distractors=(
+        *COMMON,
+        *("current smoking", "COPD", "diabetes", "productive cough", PULSE, SATURATION, TEMPERATURE, SODIUM),
+    ),
 )
 
 # The tape around the neck is held against 40 cm in both sexes, as first published; later versions differ by sex.
@@ -47,5 +50,5 @@ STOP_BANG = Score(
         Number(("BMI",), "", (at_most(35, 0, least=21), above(35, 1, most=46))),
         Number(("neck", "neck circumference"), " cm", (at_most(40, 0, least=34), above(40, 1, most=47))),
     ),
-    asides=(*COMMON, "current smoking", "diabetes", "asthma", "nightmares", PULSE, GLUCOSE, POTASSIUM),
+    distractors=(*COMMON, "current smoking", "diabetes", "asthma", "nightmares", PULSE, GLUCOSE, POTASSIUM),
 )

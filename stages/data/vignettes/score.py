@@ -62,7 +62,7 @@ class Score:
     source: str
     patients: Patients | Newborns
     items: tuple[Item, ...]
-    asides: tuple[str | Reading, ...]
+    distractors: tuple[str | Reading, ...]
     complete: bool = False  # every item is stated, since none can be taken as absent
     plausible: Callable[[dict[str, float]], bool] | None = None
 
