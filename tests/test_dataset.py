@@ -215,11 +215,25 @@ def test_each_set_gets_at_most_what_params_ask_for_and_the_first_of_them(of_rows
         assert [row for row in kept if row["set"] == name] == first
 
 
-def test_a_source_without_end_is_read_no_further_than_needed(values):
-    wanted = params.check({**values, "dataset": {**values["dataset"], "train_rows": 20, "eval_rows": 5}}).dataset
+@pytest.mark.parametrize("source", ["builtin", "hub"])
+def test_a_source_without_end_and_the_hub_are_read_no_further_than_needed(source, values, monkeypatch):
+    theirs = ({**row, **dict(zip(dataset.HUB_COLUMNS.values(), row.values(), strict=False))} for row in ROWS)
+    monkeypatch.setattr(hub_dataset, "rows", lambda _: theirs)
+    changes = {"source": source, "train_rows": 20, "eval_rows": 5}
+    wanted = params.check({**values, "dataset": {**values["dataset"], **changes}}).dataset
     cleaner = Cleaner()
     assert Counter(row["set"] for row in dataset.split(wanted, cleaner)) == {"train": 20, "heldout": 5}
     assert cleaner.seen < 200
+    assert cleaner.unused == 0
+
+
+def test_files_are_read_to_their_end_and_rows_that_no_set_takes_are_counted(own, tmp_path):
+    rows = [{**NASTY[0], "q": f"What is number {index}?"} for index in range(50)]
+    as_jsonl(tmp_path / "data/input/rows.jsonl", [*rows, rows[0], {}])
+    cleaner = Cleaner()
+    kept = Counter(row["set"] for row in dataset.split(own("rows.jsonl", train_rows=24, eval_rows=8).dataset, cleaner))
+    assert kept == {"train": 24, "heldout": 8}
+    assert (cleaner.seen, cleaner.dropped.total(), cleaner.unused) == (52, 2, 18)
 
 
 def test_an_id_is_of_the_content_alone(of_rows):
@@ -336,6 +350,7 @@ def test_a_column_that_params_set_to_null_is_not_looked_for(own, tmp_path, value
 
 
 HEAD, GOOD = b"q,think,say,short\n", b'{"q": "Q?", "think": "t", "say": "s", "short": "1"}\n'
+MANY = b"".join(GOOD.replace(b"Q?", b"Is it %d?" % index) for index in range(300))  # more than params ask for
 
 
 @pytest.mark.parametrize(
@@ -365,6 +380,12 @@ HEAD, GOOD = b"q,think,say,short\n", b'{"q": "Q?", "think": "t", "say": "s", "sh
         ("rows.csv", b"Q;think;say;short\nQ?;t;s;1\n", "rows.csv: no column q, think, say, short: it has Q;think"),
         ("rows.jsonl", b'{"question": "Q?"}\n', "rows.jsonl: no column q, think, say, short: it has question"),
         ("rows.parquet", b"PAR1 no table PAR1", "rows.parquet: not valid Parquet"),
+        ("rows.jsonl", MANY + GOOD[:-9], "rows.jsonl, line 301: no JSON"),
+        (
+            "rows.csv",
+            HEAD + b"".join(b"Is it %d?,t,s,1\n" % n for n in range(300)) + b'"',
+            "row from line 302: not valid",
+        ),
         ("rows.jsonl", GOOD * 5, "4 of 5 rows dropped (duplicate question 4)"),
         ("rows.jsonl", GOOD, "dataset: no held-out row"),
     ],

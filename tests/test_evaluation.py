@@ -208,11 +208,11 @@ def test_an_open_question_keeps_its_answer_as_it_is(ask):
     assert "options" not in row
 
 
-def test_at_most_the_wanted_rows_are_kept_and_dropped_ones_do_not_count(ask):
+def test_at_most_the_wanted_rows_are_kept_dropped_ones_do_not_count_and_the_rest_is_counted_as_unused(ask):
     rows = [{"q": f"Number {index}?", "a": "D" if index % 2 else "A", "o": ABC} for index in range(20)]
     kept, cleaner = ask(rows, {"options": "o"}, rows=5)
     assert [row["question"] for row in kept] == [f"Number {index}?" for index in (0, 2, 4, 6, 8)]
-    assert cleaner.dropped == {"answer is no option": 4}
+    assert (cleaner.seen, cleaner.dropped, cleaner.unused) == (20, {"answer is no option": 10}, 5)
 
 
 def test_a_set_of_the_hub_is_read_through_its_own_entry(values, monkeypatch):
@@ -225,6 +225,10 @@ def test_a_set_of_the_hub_is_read_through_its_own_entry(values, monkeypatch):
     (wanted,) = params.check({**values, "evaluation_sets": [one]}).evaluation_sets
     (row,) = evaluation_sets.rows(wanted, Cleaner())
     assert (row["set"], row["answer"], seen) == ("theirs", "B", ["some/where"])
+    cleaner = Cleaner()
+    rows = [{"q": f"Which, {index}?", "a": "B", "o": ABC} for index in range(50)]
+    assert len(list(evaluation_sets.rows(wanted, cleaner))) == 5
+    assert (cleaner.seen, cleaner.unused) == (5, 0)  # the Hub is read no further than needed
 
 
 def sets(values, **changes):

@@ -39,11 +39,12 @@ def source(dataset: Dataset) -> tuple[Iterator[Row], dict[str, str], str]:
 
 
 class Cleaner:
-    """Turns raw rows into records, and counts what it drops by reason."""
+    """Turns raw rows into records; counts what it drops by reason, and the good rows of files that no set takes."""
 
     def __init__(self) -> None:
         """Start with nothing seen."""
         self.seen = 0
+        self.unused = 0
         self.dropped: Counter[str] = Counter()
         self._questions: set[int] = set()
 
@@ -121,9 +122,11 @@ def is_held_out(question: str, eval_share: float) -> bool:
 
 
 def split(dataset: Dataset, cleaner: Cleaner) -> Iterator[Row]:
-    """Records of the sets `train` and `heldout`, until both have as many rows as params ask for or the source ends.
+    """Records of the sets `train` and `heldout`, each at most as many as params ask for.
 
-    Raises UserError, at once, where the source can be seen to be wrong before its first row.
+    Files are read to their end, so that a broken last line is an error and the rows that no set takes are counted;
+    the other sources, one of them endless, no further than needed. Raises UserError, at once, where the source can be
+    seen to be wrong before its first row.
     """
     return _split(dataset, cleaner, *source(dataset))
 
@@ -137,9 +140,10 @@ def _split(
         if record is None:
             continue
         name = "heldout" if is_held_out(record["question"], dataset.eval_share) else "train"
-        if not wanted[name]:
-            continue
-        wanted[name] -= 1
-        yield {"id": records.fingerprint(record), "kind": kind, "set": name, **record}
-        if not any(wanted.values()):
+        if wanted[name]:
+            wanted[name] -= 1
+            yield {"id": records.fingerprint(record), "kind": kind, "set": name, **record}
+        elif dataset.source == "files":
+            cleaner.unused += 1
+        if dataset.source != "files" and not any(wanted.values()):
             return

@@ -20,6 +20,7 @@ LETTERED = re.compile(r"\(?([A-Z])[.):]\s*+(\S.*)")  # of a stripped line
 def rows(one: HubEvaluationSet | FilesEvaluationSet, cleaner: Cleaner) -> Iterator[Row]:
     """Records of an evaluation set, at most `rows` of them; what cannot be asked or graded is dropped and counted.
 
+    Files are read to their end, a set of the Hub no further than needed: see `dataset.split`.
     Raises UserError, at once, where a file is missing.
     """
     columns = {ours: theirs for ours, theirs in one.columns if theirs}
@@ -37,13 +38,17 @@ def _rows(
     texts = {ours: theirs for ours, theirs in columns.items() if ours != "options"}
     kept = 0
     for row in raw:
-        if kept == one.rows:
+        if kept == one.rows and one.source == "hub":
             return
         options = one.options or row.get(columns.get("options"))
         record = cleaner.clean(row, texts, lambda record, options=options: _finish(record, one.kind, options))
-        if record is not None:
-            kept += 1
-            yield {"id": records.fingerprint(record), "kind": one.kind, "set": one.name, **record}
+        if record is None:
+            continue
+        if kept == one.rows:
+            cleaner.unused += 1
+            continue
+        kept += 1
+        yield {"id": records.fingerprint(record), "kind": one.kind, "set": one.name, **record}
 
 
 def _finish(record: Row, kind: str, options: Any) -> str | None:
