@@ -371,16 +371,35 @@ def test_a_file_in_another_dress_gives_the_same_rows(name, content, dropped, fet
     assert written() == undisturbed
 
 
-def test_links_within_the_folder_and_into_the_cache_of_dvc_are_read(fetch, tmp_path, undisturbed):
+@pytest.mark.parametrize(
+    ("name", "config", "cache"),
+    [
+        ("config", "", ".dvc/cache"),
+        ("config", "[cache]\n    dir = ../shared\n", "shared"),
+        ("config.local", "[cache]\n    dir = {}/shared\n", "shared"),
+    ],
+)
+def test_links_within_the_folder_and_into_the_cache_of_dvc_are_read(name, config, cache, fetch, tmp_path, undisturbed):
     (tmp_path / "data/input/here.jsonl").write_bytes(ALL)
     (tmp_path / "data/input/link.jsonl").symlink_to("here.jsonl")
-    cached = tmp_path / ".dvc/cache/files/md5/ab/cdef"
+    cached = tmp_path / cache / "files/md5/ab/cdef"
     cached.parent.mkdir(parents=True)
     cached.write_bytes(ALL)
     (tmp_path / "data/input/cached.jsonl").symlink_to(cached)
-    for name in ("link.jsonl", "cached.jsonl"):
-        assert fetch(name)[0] == []
+    (tmp_path / ".dvc").mkdir(exist_ok=True)
+    (tmp_path / ".dvc" / name).write_text(config.format(tmp_path))
+    for file in ("link.jsonl", "cached.jsonl"):
+        assert fetch(file)[0] == []
         assert written() == undisturbed
+    (tmp_path / "data/input/out.jsonl").symlink_to(tmp_path / "params.yaml")
+    assert "out.jsonl: a link out of data/input and of DVC's cache" in fetch("out.jsonl")[0][0]
+
+
+def test_a_config_of_dvc_that_cannot_be_read_is_one_clear_line(fetch, tmp_path):
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text("[cache\n")
+    (tmp_path / "data/input/out.jsonl").symlink_to(tmp_path / "params.yaml")
+    assert ".dvc/config: cannot be read: config file error" in fetch("out.jsonl")[0][0]
 
 
 def test_a_pipe_ends_the_real_stage_with_one_line(fetch, tmp_path):

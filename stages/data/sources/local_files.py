@@ -12,7 +12,6 @@ from stages.data import data_errors
 from stages.files.records import Row
 
 FOLDER = Path("data/input")
-LINKED = Path(".dvc/cache")  # where `dvc add` may link a file to
 NAMED = 8  # columns that are kept for a message, where a file lacks one
 
 
@@ -29,7 +28,7 @@ def rows(data_files: list[str], columns: list[str]) -> Iterator[Row]:
 
 
 def _check_path(path: Path) -> None:
-    """Raise UserError where there is no file, or one that only links out of the folder."""
+    """Raise UserError where there is no file, or a link that leaves both the folder and DVC's cache."""
     try:
         target = path.resolve(strict=True)
         mode = target.stat().st_mode
@@ -37,12 +36,22 @@ def _check_path(path: Path) -> None:
         raise data_errors.no_file(path) from None
     except (OSError, RuntimeError) as error:  # a RuntimeError is a link to itself
         raise data_errors.unreadable(path, error) from None
-    if not any(target.is_relative_to(folder.resolve()) for folder in (FOLDER, LINKED)):
+    if not target.is_relative_to(FOLDER.resolve()) and not target.is_relative_to(_dvc_cache()):
         raise data_errors.link_out(path, FOLDER, target)
     if stat.S_ISDIR(mode):
         raise data_errors.folder_not_file(path)
     if not stat.S_ISREG(mode):
         raise data_errors.no_regular_file(path)
+
+
+def _dvc_cache() -> Path:
+    """The folder that `dvc cache dir` prints: `dvc add` may link files there, and teams share one elsewhere."""
+    from dvc.config import Config, ConfigError
+
+    try:
+        return Path(Config(".dvc")["cache"].get("dir", ".dvc/cache")).resolve()
+    except ConfigError as error:
+        raise data_errors.unreadable(Path(".dvc/config"), error) from None
 
 
 def _rows(path: Path, columns: list[str]) -> Iterator[Row]:
