@@ -364,7 +364,7 @@ def test_a_file_that_cannot_be_read_is_one_clear_line(name, content, said, role,
 
 
 @pytest.mark.parametrize(("name", "content", "dropped"), PASSES, ids=[name for name, *_ in PASSES])
-def test_a_file_in_another_dress_gives_the_same_rows(name, content, dropped, fetch, tmp_path, undisturbed):
+def test_a_file_written_differently_gives_the_same_rows(name, content, dropped, fetch, tmp_path, undisturbed):
     (tmp_path / "data/input" / name).write_bytes(content)
     said, metrics = fetch(name)
     assert (said, metrics["dropped"]) == ([], {"dataset": dropped})

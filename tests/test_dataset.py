@@ -99,7 +99,7 @@ SAME = ["WHAT is it", "What  is\nit ?", "«What is it…»", "Whát is it?", "wh
 
 
 @pytest.mark.parametrize("question", ["What is it?", *SAME])
-def test_a_question_in_other_dress_is_the_same_question(question):
+def test_a_question_written_differently_is_the_same_question(question):
     cleaner = Cleaner()
     assert cleaner.clean(ROW, OPEN)
     assert cleaner.clean({**ROW, "question": question, "response": "Other."}, OPEN) is None
@@ -181,7 +181,7 @@ def test_more_rows_and_another_order_move_no_question_across(of_rows):
         assert before.items() <= after.items()
 
 
-def test_a_question_in_other_dress_is_on_the_same_side(of_rows):
+def test_a_question_written_differently_is_on_the_same_side(of_rows):
     before = sides(of_rows(ROWS)[0])
     after = sides(of_rows([{**row, "question": row["question"].upper() + "!"} for row in ROWS])[0])
     assert {dataset.normalise(question): side for question, side in before.items()} == {

@@ -133,7 +133,7 @@ def everything(text, rng):
 
 
 @pytest.mark.parametrize("change", [upper_case, swapped_case, other_marks, other_spacing])
-def test_a_copy_in_another_dress_is_the_same_question(change, asked):
+def test_a_copy_written_differently_is_the_same_question(change, asked):
     rng = random.Random(1)
     copies = [change(question, rng) for question in ASKED]
     assert not set(copies) & set(ASKED)

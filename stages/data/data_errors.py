@@ -1,4 +1,4 @@
-"""The wording of every error about rows, evaluation sets and prompts: an edit here makes no stage run again."""
+"""The wording of every error about rows and prompts: an edit here reruns no stage."""
 
 # ruff: noqa: D103 - a name says which error a function returns
 

@@ -1,8 +1,8 @@
-"""Rows from the source that params name: cleaned, counted, and split into those to learn from and those held out.
+"""Rows of the source in params: cleaned, counted, split into training and held-out rows.
 
-What cannot be used is left out and counted by reason. That includes a row whose reasoning or response holds a tag
-`<think>` or `</think>`: graders read what follows the last `</think>`, so a model that learned such a row would learn
-to answer where nobody looks. In a question, these and the texts of special tokens are text like any other.
+Unusable rows are dropped and counted by reason. A row whose reasoning or response contains a tag `<think>` or
+`</think>` is one of them: graders read what follows the last `</think>`, so a model that learned such a row would learn
+to answer where no grader reads. In a question, these and the texts of special tokens are plain text.
 """
 
 import math
@@ -20,14 +20,14 @@ from stages.params.data_schema import Dataset
 HUB_COLUMNS = {"question": "Question", "reasoning": "Complex_CoT", "response": "Response"}
 BUILTIN_COLUMNS = {name: name for name in ("question", "reasoning", "response", "answer")}
 LONGEST = 500_000  # characters; prompt.max_length allows no more than 131,072 tokens
-# But for tab, line ends and form feed: what is left of another encoding, or of a file that is no text.
+# All but tab, line ends and form feed: they come from another encoding, or from a file that is no text.
 CONTROL = re.compile("[\0-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 HALF = re.compile("[\ud800-\udfff]")
 TAG = re.compile(r"</?think>", re.IGNORECASE)
 
 
 def source(dataset: Dataset) -> tuple[Iterator[Row], dict[str, str], str]:
-    """The rows of the chosen source as they come, its column for each of ours, and the kind of its questions."""
+    """Raw rows of the chosen source, its column for each of ours, the kind of its questions."""
     match dataset.source:
         case "builtin":
             return builtin.rows(dataset.builtin.seed, dataset.builtin.scores), BUILTIN_COLUMNS, "number"
@@ -39,7 +39,10 @@ def source(dataset: Dataset) -> tuple[Iterator[Row], dict[str, str], str]:
 
 
 class Cleaner:
-    """Turns raw rows into records; counts what it drops by reason, and the good rows of files that no set takes."""
+    """Turns raw rows into records, and counts dropped rows by reason.
+
+    `unused` counts the good rows of files that no set takes.
+    """
 
     def __init__(self) -> None:
         """Start with nothing seen."""
@@ -51,10 +54,10 @@ class Cleaner:
     def clean(
         self, row: Row, columns: dict[str, str], finish: Callable[[Row], str | None] = lambda record: None
     ) -> Row | None:
-        """The row under our names, stripped; None, and counted, where it is incomplete or its question came before.
+        """The row under our names, stripped; None, and counted, for an unusable or repeated one.
 
-        `finish` may change a record, and returns the reason to drop it or None. A row that is dropped takes no question
-        from a later one.
+        `finish` may change a record, and returns the reason to drop it, or None. A dropped row makes no later row a
+        duplicate.
         """
         self.seen += 1
         record = {}
@@ -95,7 +98,7 @@ class Cleaner:
 
 
 def flaw(text: str) -> str | None:
-    """What makes a stripped text unusable whatever it says, as the start of a reason; None for a good one."""
+    """Why a stripped text is unusable, as the start of a reason; None for a good one."""
     if not text:
         return "empty"
     if len(text) > LONGEST:
@@ -106,7 +109,7 @@ def flaw(text: str) -> str | None:
 
 
 def normalise(question: str) -> str:
-    """A question without case, punctuation, accents and spacing: two that differ in no more are one question."""
+    """A question without case, punctuation, accents and spacing: equal ones are one question."""
     text = unicodedata.normalize("NFKD", question).casefold()
     return " ".join(re.findall(r"\w+", "".join(letter for letter in text if not unicodedata.combining(letter))))
 
@@ -117,7 +120,7 @@ def hash_of(question: str) -> int:
 
 
 def is_held_out(question: str, eval_share: float) -> bool:
-    """Whether a question is in the held-out share: by its own content, so that more rows never move one across."""
+    """Whether a question is held out: its own content decides, so more rows never move it."""
     return hash_of(question) < eval_share * 2**64
 
 

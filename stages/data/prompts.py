@@ -1,4 +1,4 @@
-"""Rows as token ids: a prompt that ends where the answer begins, and a completion that ends with the stop token.
+"""Rows as token ids: a prompt, and a completion that ends with the stop token.
 
 A template is cut at {question}; its two sides are tokenised as written, special tokens and all, and the question
 between them as plain text. So a question with `<|im_end|>` in it is read as those ten characters: it cannot end its own
@@ -34,7 +34,10 @@ class Formatter:
 
     @cached_property
     def sides(self) -> tuple[str, str]:
-        """The text before and after the question. Raises UserError for a chat template without one question."""
+        """The text before and after the question.
+
+        Raises UserError for a chat template that does not print the question exactly once.
+        """
         text = self._chat() if self.prompt.style == "chat" else self.prompt.template
         if text.count(PLACEHOLDER) != 1:  # a plain template has it once: params are held to that
             raise data_errors.question_count(text.count(PLACEHOLDER))
@@ -43,7 +46,7 @@ class Formatter:
 
     @cached_property
     def side_ids(self) -> tuple[list[int], list[int]]:
-        """The two sides as token ids: the first with the BOS token, once, where the tokenizer has one that it adds."""
+        """The two sides as token ids, with one BOS token where the tokenizer adds one."""
         before, after = self.sides
         bos = self.tokenizer.bos_token_id
         adds_bos = bos is not None and self.tokenizer("a").input_ids[:1] == [bos]
@@ -54,11 +57,11 @@ class Formatter:
 
     @cached_property
     def opening(self) -> str:
-        """`<think>` and a newline, unless the prompt ends by opening the thinking itself (R1's chat template does)."""
+        """`<think>` and a newline, or "" where the prompt ends in `<think>` (R1's chat template)."""
         return "" if self.sides[1].rstrip().endswith(THINK) else f"{THINK}\n"
 
     def examples(self, rows: list[Row]) -> list[Row]:
-        """Prompts, and completions where a row has reasoning and response to learn from, as text and as token ids."""
+        """Prompts, and completions of rows with reasoning, as text and as token ids."""
         questions = [question_text(row) for row in rows]
         before, after = self.side_ids
         out = []
@@ -94,14 +97,15 @@ class Formatter:
 
     @cached_property
     def for_completions(self) -> Any:
-        """The same, but for the tags of the thinking: fetch_dataset let no row through that has one of its own."""
+        """The same, except for the tags of the thinking: fetch_dataset drops rows that contain one."""
         return literal_tokenizer(self.tokenizer, keep=(THINK, END_THINK))
 
 
 def literal_tokenizer(tokenizer: Any, keep: tuple[str, ...]) -> Any:
-    """A copy whose added tokens, but those of `keep`, are special: `split_special_tokens` reads those as text.
+    """A copy whose added tokens are special, those of `keep` excepted.
 
-    R1's tokenizer has turn marks and tags of thinking among its added tokens, and marks them as not special.
+    `split_special_tokens` reads special tokens as plain text. R1's tokenizer has turn marks and tags of thinking among
+    its added tokens, marked as not special.
     """
     from tokenizers import AddedToken
 
@@ -117,7 +121,7 @@ def as_text(tokenizer: Any, texts: list[str]) -> list[list[int]]:
 
 
 def fit(example: Row, prompt: Prompt) -> tuple[Row, str]:
-    """An example within `max_length` tokens, and its outcome: `whole`, `truncated` or `dropped`.
+    """An example of at most `max_length` tokens, and `whole`, `truncated` or `dropped`.
 
     Truncation takes the end of the completion, its stop token with it: the loss then never teaches to stop there.
     """

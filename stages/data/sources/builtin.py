@@ -1,4 +1,4 @@
-"""The built-in source: bedside scores by rule, without a network, so that every answer can be checked."""
+"""The built-in source: clinical scores by rule, so that every answer can be checked."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -10,9 +10,9 @@ from stages.data.vignettes.vignette import write
 
 
 def rows(seed: int, scores: list[str] | None = None) -> Iterator[dict[str, str]]:
-    """Rows without end, the named scores in turn (all where None); row i depends on seed, scores and i alone.
+    """Endless rows, the named scores in turn (all where None).
 
-    Raises UserError, at once, for a name that is no score's.
+    Row i depends on seed, scores and i alone. Raises UserError, at once, for a name that is no score's.
     """
     known = {score.name.replace(" ", "-"): score for score in SCORES}
     scores = scores or list(known)

@@ -1,4 +1,4 @@
-"""Rows of a Hugging Face Hub dataset at a pinned commit, through `datasets`; never any remote code."""
+"""Rows of a Hugging Face Hub dataset at a pinned commit; no remote code is run."""
 
 from collections.abc import Iterator
 from pathlib import Path

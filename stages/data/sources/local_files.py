@@ -1,4 +1,4 @@
-"""Rows of local files in data/input: JSON (a list of objects), JSONL, CSV (with a header) or Parquet."""
+"""Rows of files in data/input: JSON (a list), JSONL, CSV (with a header) or Parquet."""
 
 import csv
 import json
@@ -28,7 +28,7 @@ def rows(data_files: list[str], columns: list[str]) -> Iterator[Row]:
 
 
 def _check_path(path: Path) -> None:
-    """Raise UserError where there is no file, or a link that leaves both the folder and DVC's cache."""
+    """Raise UserError for a missing file, or a link out of both the folder and DVC's cache."""
     try:
         target = path.resolve(strict=True)
         mode = target.stat().st_mode
@@ -45,7 +45,7 @@ def _check_path(path: Path) -> None:
 
 
 def _dvc_cache() -> Path:
-    """The folder that `dvc cache dir` prints: `dvc add` may link files there, and teams share one elsewhere."""
+    """The folder that `dvc cache dir` prints, to which `dvc add` may link files."""
     from dvc.config import Config, ConfigError
 
     try:
@@ -140,7 +140,7 @@ def _parse(text: str, where: str) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Row:
-    """An object of pairs of keys and values. Raises ValueError where one value would silently replace another."""
+    """An object from its pairs. Raises ValueError for a key that is given twice."""
     row = dict(pairs)
     if len(row) < len(pairs):
         counts = Counter(key for key, _ in pairs)

@@ -10,7 +10,7 @@ from stages.data.vignettes.signs import Finding
 
 @dataclass(frozen=True)
 class Person:
-    """One drawn patient: how to call them, and what their age and sex give in the order of the words."""
+    """A random patient: their description, and what age and sex give, in its order."""
 
     text: str
     sex: str
@@ -78,5 +78,5 @@ class Newborns:
 
 
 def level(rng: Random, levels: tuple[float, ...], severity: float) -> float:
-    """One of the points that an item can give; with a uniform severity per patient, totals are spread evenly."""
+    """Points that an item can give; with a uniform severity per patient, totals spread evenly."""
     return levels[sum(rng.random() < severity for _ in levels[1:])]

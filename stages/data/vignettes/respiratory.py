@@ -1,4 +1,4 @@
-"""Scores for the chest and for sleep: the severity of pneumonia and the risk of sleep apnoea."""
+"""Scores for the chest and for sleep: severity of pneumonia and risk of sleep apnoea."""
 
 from stages.data.vignettes.distractors import COMMON, GLUCOSE, POTASSIUM, PULSE, SATURATION, SODIUM, TEMPERATURE
 from stages.data.vignettes.measures import Number, Pressure, above, at_least, at_most, below
@@ -31,7 +31,7 @@ CURB_65 = Score(
     ),
 )
 
-# The tape around the neck is held against 40 cm in both sexes, as first published; later versions differ by sex.
+# The limit for the neck is 40 cm in both sexes, as first published; later versions differ by sex.
 STOP_BANG = Score(
     name="STOP-BANG",
     labels=("STOP-BANG score", "STOP-BANG"),

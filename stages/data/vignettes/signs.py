@@ -1,6 +1,6 @@
-"""Findings, and the worded items of a score: a sign that is there or not, and a sign with grades.
+"""Findings, and the worded items of a score: present or absent, or with grades.
 
-An item, worded or measured, tells which points it may give (`levels`), judges a finding that is given (`points`), and
+An item, worded or measured, says which points it may give (`levels`), judges a finding that is given (`points`), and
 draws one that gives certain points (`draw`). So a score is data alone: see the files named by field beside this one.
 """
 
@@ -21,7 +21,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Flag:
-    """A criterion that is there or not; `near` holds look-alikes that do not meet it."""
+    """A criterion that is there or not; `near` are look-alikes that do not meet it."""
 
     present: tuple[str, ...]
     score: float = 1

@@ -1,4 +1,4 @@
-"""Scores for venous thromboembolism: the leg, the lung, and the rule that makes testing needless."""
+"""Scores for venous thromboembolism: the leg, the lung, and the rule that excludes it."""
 
 from stages.data.vignettes.distractors import BREATHS, COMMON, CRP, POTASSIUM, PULSE, SATURATION, SYSTOLIC, TEMPERATURE
 from stages.data.vignettes.measures import Number, above, at_least, at_most, below

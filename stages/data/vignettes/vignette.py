@@ -48,7 +48,7 @@ def write(score: Score, rng: Random) -> dict[str, str]:
 
 
 def draw_findings(score: Score, person: Person, severity: float, rng: Random) -> tuple[Finding, ...]:
-    """Findings that the score counts or could count, and one or two distractors, in random order."""
+    """Findings that the score may count, and one or two distractors, in random order."""
     items = [item for item in score.items if getattr(item, "only", "") in ("", person.sex)]
     if not score.complete:
         items = rng.sample(items, rng.choice(COUNTED))
@@ -78,7 +78,7 @@ def question(score: Score, person: Person, findings: tuple[Finding, ...], before
 
 
 def reasoning(score: Score, findings: tuple[Finding, ...]) -> str:
-    """Recall what the score counts, then judge the findings one by one, in the order stated, with a running total."""
+    """The score sheet, then the findings one by one as stated, with a running total."""
     total, steps = 0.0, []
     for finding in findings:
         total += finding.points
