@@ -12,6 +12,7 @@ from stages.data import data_errors
 from stages.files.records import Row
 
 FOLDER = Path("data/input")
+DVC_CONFIG = Path(".dvc/config")
 NAMED = 8  # columns that are kept for a message, where a file lacks one
 
 
@@ -49,9 +50,9 @@ def _dvc_cache() -> Path:
     from dvc.config import Config, ConfigError
 
     try:
-        return Path(Config(".dvc")["cache"].get("dir", ".dvc/cache")).resolve()
+        return Path(Config(DVC_CONFIG.parent)["cache"].get("dir", ".dvc/cache")).resolve()
     except ConfigError as error:
-        raise data_errors.unreadable(Path(".dvc/config"), error) from None
+        raise data_errors.unreadable(DVC_CONFIG, error) from None
 
 
 def _rows(path: Path, columns: list[str]) -> Iterator[Row]:
