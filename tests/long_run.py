@@ -26,6 +26,9 @@ SETTINGS = {
     "eval_rows: 8": f"eval_rows: {ANSWERS}",
     "eval_share: 0.25": "eval_share: 0.02",
     "source: random": "source: package",
+    "question: Question": "question: question",
+    "reasoning: Complex_CoT": "reasoning: reasoning",
+    "response: Response": "response: response",
 }
 RESUME = f"""
 from pathlib import Path
@@ -57,8 +60,8 @@ def rows(path: Path) -> None:
     chance = random.Random(1)
     with path.open("w", encoding="utf-8") as file:
         for row in islice(builtin.rows(1), ROWS):
-            more = " ".join(row["Complex_CoT"] for _ in range(chance.randint(1, 5)))
-            file.write(json.dumps({**row, "Complex_CoT": more}) + "\n")
+            more = " ".join(row["reasoning"] for _ in range(chance.randint(1, 5)))
+            file.write(json.dumps({**row, "reasoning": more}) + "\n")
 
 
 def answers(clone: Path) -> None:
@@ -68,8 +71,7 @@ def answers(clone: Path) -> None:
 
     held = []
     for number, row in enumerate(islice(builtin.rows(2), ANSWERS)):
-        named = {"question": row["Question"], "reasoning": row["Complex_CoT"], "response": row["Response"]}
-        held.append({"id": f"{number:016x}", "set": "heldout", "kind": "number", "answer": row["answer"], **named})
+        held.append({"id": f"{number:016x}", "set": "heldout", "kind": "number", **row})
     records.write(clone / "data/raw/eval.jsonl", held)
     for arm, every in (("baseline", 3), ("post", 2)):
         made = []

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from stages import fetch_dataset, params
 from stages.data import dataset, evaluation_sets, prompts
-from stages.data.dataset import HUB_COLUMNS, Cleaner
+from stages.data.dataset import Cleaner
 from stages.data.sources import hub_dataset
 from stages.evaluate import grade, thinking
 from stages.evaluate.graders import numerals
@@ -32,7 +32,7 @@ from stages.files.errors import UserError
 from stages.report import charts, page, tables
 from stages.runtime import stage
 from tests.conftest import ROOT
-from tests.test_dataset import as_csv, as_json, as_jsonl, as_parquet
+from tests.test_dataset import OPEN, OUTPUTS, as_csv, as_json, as_jsonl, as_parquet, written
 from tests.test_report import TAGS, Page, context, row
 
 GOOD = [{"q": f"What is number {n}?", "think": f"Think {n}.", "say": f"Say {n}.", "short": str(n)} for n in range(24)]
@@ -40,7 +40,6 @@ ROW = {"q": "And what is this?", "think": "Well.", "say": "That.", "short": "7"}
 COLUMNS = {"question": "q", "reasoning": "think", "response": "say", "answer": "short"}
 ASKED = {"question": "q", "answer": "short", "options": None, "context": None}
 WRITERS = {"jsonl": as_jsonl, "json": as_json, "csv": as_csv, "parquet": as_parquet}
-OUTPUTS = (fetch_dataset.TRAIN, fetch_dataset.EVAL, fetch_dataset.METRICS)
 TRICKY = [
     *(
         "</think>",
@@ -130,11 +129,6 @@ def fetch(tmp_path, monkeypatch, values, capsys):
     yield run
     signal.alarm(0)
     signal.signal(signal.SIGALRM, previous)
-
-
-def written():
-    """The records of the last run, in order."""
-    return [one for path in OUTPUTS[:2] for one in records.read(path)]
 
 
 # --- hostile rows ---------------------------------------------------------------------------------------------------
@@ -370,23 +364,42 @@ def test_a_file_that_cannot_be_read_is_one_clear_line(name, content, said, role,
 
 
 @pytest.mark.parametrize(("name", "content", "dropped"), PASSES, ids=[name for name, *_ in PASSES])
-def test_a_file_in_another_dress_gives_the_same_rows(name, content, dropped, fetch, tmp_path, undisturbed):
+def test_a_file_written_differently_gives_the_same_rows(name, content, dropped, fetch, tmp_path, undisturbed):
     (tmp_path / "data/input" / name).write_bytes(content)
     said, metrics = fetch(name)
     assert (said, metrics["dropped"]) == ([], {"dataset": dropped})
     assert written() == undisturbed
 
 
-def test_links_within_the_folder_and_into_the_cache_of_dvc_are_read(fetch, tmp_path, undisturbed):
+@pytest.mark.parametrize(
+    ("name", "config", "cache"),
+    [
+        ("config", "", ".dvc/cache"),
+        ("config", "[cache]\n    dir = ../shared\n", "shared"),
+        ("config.local", "[cache]\n    dir = {}/shared\n", "shared"),
+    ],
+)
+def test_links_within_the_folder_and_into_the_cache_of_dvc_are_read(name, config, cache, fetch, tmp_path, undisturbed):
     (tmp_path / "data/input/here.jsonl").write_bytes(ALL)
     (tmp_path / "data/input/link.jsonl").symlink_to("here.jsonl")
-    cached = tmp_path / ".dvc/cache/files/md5/ab/cdef"
+    cached = tmp_path / cache / "files/md5/ab/cdef"
     cached.parent.mkdir(parents=True)
     cached.write_bytes(ALL)
     (tmp_path / "data/input/cached.jsonl").symlink_to(cached)
-    for name in ("link.jsonl", "cached.jsonl"):
-        assert fetch(name)[0] == []
+    (tmp_path / ".dvc").mkdir(exist_ok=True)
+    (tmp_path / ".dvc" / name).write_text(config.format(tmp_path))
+    for file in ("link.jsonl", "cached.jsonl"):
+        assert fetch(file)[0] == []
         assert written() == undisturbed
+    (tmp_path / "data/input/out.jsonl").symlink_to(tmp_path / "params.yaml")
+    assert "out.jsonl: a link out of data/input and of DVC's cache" in fetch("out.jsonl")[0][0]
+
+
+def test_a_config_of_dvc_that_cannot_be_read_is_one_clear_line(fetch, tmp_path):
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text("[cache\n")
+    (tmp_path / "data/input/out.jsonl").symlink_to(tmp_path / "params.yaml")
+    assert ".dvc/config: cannot be read: config file error" in fetch("out.jsonl")[0][0]
 
 
 def test_a_pipe_ends_the_real_stage_with_one_line(fetch, tmp_path):
@@ -420,7 +433,7 @@ def test_a_folder_is_not_read_in_place_of_the_hub(values, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "some/where").mkdir(parents=True)
     values["dataset"]["hub"]["path"] = "some/where"
-    with pytest.raises(UserError, match="the folder some/where here would be read in its place"):
+    with pytest.raises(UserError, match="the folder some/where here would be read instead"):
         next(hub_dataset.rows(params.check(values).dataset.hub))
 
 
@@ -467,7 +480,7 @@ def test_an_option_is_one_line_so_that_it_adds_no_other(fetch):
         {"q": "Or?", "short": "no", "o": ["yes", "no\r\n"]},
     ]
     fetch(fetch.write(rows, "rows.jsonl"), "evaluation set", {"options": "o"}, kind="choice", rows=2)
-    (one,) = [one for one in records.read(fetch_dataset.EVAL) if one["set"] == "mine"]
+    (one,) = written("mine")
     assert one["options"] == {"A": "yes", "B": "no"}
     assert evaluation_sets.options_of(["yes\nC. right", "no"]) == {"A": "yes C. right", "B": "no"}
 
@@ -477,9 +490,9 @@ def test_a_row_that_is_dropped_takes_no_question_from_a_later_one(fetch):
     _, metrics = fetch(fetch.write(rows, "rows.jsonl"), "evaluation set", {"options": "o"}, kind="choice")
     assert metrics is None or metrics["dropped"]["mine"] == {"answer is no option": 1, "duplicate question": 1}
     cleaner = Cleaner()
-    first = {"Question": "Is it?", "Complex_CoT": "<think>", "Response": "Yes."}
-    assert cleaner.clean(first, HUB_COLUMNS) is None
-    assert cleaner.clean({**first, "Complex_CoT": "So."}, HUB_COLUMNS)
+    first = {"question": "Is it?", "reasoning": "<think>", "response": "Yes."}
+    assert cleaner.clean(first, OPEN) is None
+    assert cleaner.clean({**first, "reasoning": "So."}, OPEN)
 
 
 @settings(max_examples=150, deadline=None)
@@ -526,8 +539,8 @@ def test_any_row_leaves_its_prompt_and_its_neighbours_as_they_are(formatter, que
 @settings(max_examples=150, deadline=None)
 @given(TEXTS, TEXTS)
 def test_what_is_learned_closes_its_thinking_once_and_is_graded_by_its_response(reasoning, response):
-    row = {"Question": "What is it?", "Complex_CoT": reasoning, "Response": response}
-    record = Cleaner().clean(row, HUB_COLUMNS)
+    row = {"question": "What is it?", "reasoning": reasoning, "response": response}
+    record = Cleaner().clean(row, OPEN)
     if record is not None:
         text = f"<think>\n{record['reasoning']}\n</think>\n{record['response']}"
         assert thinking.split(text).answer == record["response"]

@@ -1,11 +1,13 @@
 """Rows are cleaned and counted; a question is held out or not by its own words; all formats give the same records."""
 
+import ast
 import csv
 import inspect
 import json
 import random
 from collections import Counter
 from itertools import islice
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -13,13 +15,16 @@ from hypothesis import strategies as st
 
 from stages import fetch_dataset, params
 from stages.data import dataset
-from stages.data.dataset import BUILTIN_COLUMNS, HUB_COLUMNS, Cleaner
+from stages.data.dataset import BUILTIN_COLUMNS, Cleaner
 from stages.data.sources import builtin, hub_dataset
 from stages.files import records
 from stages.files.errors import UserError
+from tests.conftest import ROOT
 
-ROW = {"Question": "What is it?", "Complex_CoT": "First this.", "Response": "That."}
-ROWS = [{**ROW, "Question": f"What is number {index}?", "answer": str(index)} for index in range(300)]
+ROW = {"question": "What is it?", "reasoning": "First this.", "response": "That."}
+OPEN = {name: name for name in ROW}
+ROWS = [{**ROW, "question": f"What is number {index}?", "answer": str(index)} for index in range(300)]
+OUTPUTS = [value for value in vars(fetch_dataset).values() if isinstance(value, Path)]
 
 
 @pytest.fixture
@@ -36,6 +41,12 @@ def of_rows(values, monkeypatch):
     return split
 
 
+def written(*sets):
+    """The rows in data/raw, or those of the given sets, in the order of the files' names."""
+    rows = [row for path in sorted(Path("data/raw").glob("*.jsonl")) for row in records.read(path)]
+    return [row for row in rows if not sets or row["set"] in sets]
+
+
 def sides(rows):
     return {row["question"]: row["set"] for row in rows}
 
@@ -44,22 +55,22 @@ def sides(rows):
 
 
 def test_a_clean_row_has_our_names_and_is_stripped():
-    row = {"Question": " What? \n", "Complex_CoT": "\tThis.", "Response": "That. ", "else": 1}
-    assert Cleaner().clean(row, HUB_COLUMNS) == {"question": "What?", "reasoning": "This.", "response": "That."}
+    row = {"question": " What? \n", "reasoning": "\tThis.", "response": "That. ", "else": 1}
+    assert Cleaner().clean(row, OPEN) == {"question": "What?", "reasoning": "This.", "response": "That."}
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"Question": ""}, "empty question"),
-        ({"Complex_CoT": " \n\t"}, "empty reasoning"),
-        ({"Response": "\u00a0\u2003"}, "empty response"),
-        ({"Question": None}, "no question"),
-        ({"Response": None}, "no response"),
-        ({"Response": float("nan")}, "no response"),
+        ({"question": ""}, "empty question"),
+        ({"reasoning": " \n\t"}, "empty reasoning"),
+        ({"response": "\u00a0\u2003"}, "empty response"),
+        ({"question": None}, "no question"),
+        ({"response": None}, "no response"),
+        ({"response": float("nan")}, "no response"),
         ({"answer": float("nan")}, "no answer"),
-        ({"Question": 5}, "mistyped question"),
-        ({"Complex_CoT": ["a"]}, "mistyped reasoning"),
+        ({"question": 5}, "mistyped question"),
+        ({"reasoning": ["a"]}, "mistyped reasoning"),
         ({"answer": True}, "mistyped answer"),
         ({"answer": {"a": 1}}, "mistyped answer"),
         ({"answer": ""}, "empty answer"),
@@ -71,11 +82,11 @@ def test_a_row_that_cannot_be_used_is_counted_by_reason(change, reason):
     assert (cleaner.seen, cleaner.dropped) == (1, {reason: 1})
 
 
-@pytest.mark.parametrize("column", HUB_COLUMNS.values())
+@pytest.mark.parametrize("column", OPEN)
 def test_a_row_without_a_column_is_counted(column):
     cleaner = Cleaner()
     row = {key: value for key, value in ROW.items() if key != column}
-    assert cleaner.clean(row, HUB_COLUMNS) is None
+    assert cleaner.clean(row, OPEN) is None
     assert sum(cleaner.dropped.values()) == 1
 
 
@@ -88,10 +99,10 @@ SAME = ["WHAT is it", "What  is\nit ?", "«What is it…»", "Whát is it?", "wh
 
 
 @pytest.mark.parametrize("question", ["What is it?", *SAME])
-def test_a_question_in_other_dress_is_the_same_question(question):
+def test_a_question_written_differently_is_the_same_question(question):
     cleaner = Cleaner()
-    assert cleaner.clean(ROW, HUB_COLUMNS)
-    assert cleaner.clean({**ROW, "Question": question, "Response": "Other."}, HUB_COLUMNS) is None
+    assert cleaner.clean(ROW, OPEN)
+    assert cleaner.clean({**ROW, "question": question, "response": "Other."}, OPEN) is None
     assert cleaner.dropped == {"duplicate question": 1}
 
 
@@ -100,8 +111,8 @@ def test_a_question_in_other_dress_is_the_same_question(question):
 )
 def test_a_question_of_other_words_is_another_question(question):
     cleaner = Cleaner()
-    assert cleaner.clean(ROW, HUB_COLUMNS)
-    assert cleaner.clean({**ROW, "Question": question}, HUB_COLUMNS)
+    assert cleaner.clean(ROW, OPEN)
+    assert cleaner.clean({**ROW, "question": question}, OPEN)
 
 
 @settings(max_examples=50, deadline=None)
@@ -116,7 +127,7 @@ def test_a_normalised_question_is_its_own_normal_form(text):
 def test_more_than_the_allowed_share_of_dropped_rows_stops(share, passes):
     cleaner = Cleaner()
     for row in [*ROWS[:8], ROW, ROW]:
-        cleaner.clean(row, HUB_COLUMNS)
+        cleaner.clean(row, OPEN)
     cleaner.drop("answer is no option")
     cleaner.seen = 10
     if passes:
@@ -133,9 +144,23 @@ def test_no_usable_row_stops_whatever_the_share():
     cleaner = Cleaner()
     with pytest.raises(UserError, match="mine: no usable row among 0"):
         cleaner.check("mine", 1.0)
-    cleaner.clean({}, HUB_COLUMNS)
+    cleaner.clean({}, OPEN)
     with pytest.raises(UserError, match=r"mine: no usable row among 1 \(no question 1\)"):
         cleaner.check("mine", 1.0)
+
+
+def sources_of_errors():
+    """Every file of the room but the one that words the errors."""
+    return sorted(path for path in (ROOT / "stages/data").rglob("*.py") if path.name != "data_errors.py")
+
+
+@pytest.mark.parametrize("path", sources_of_errors(), ids=lambda path: path.name)
+def test_no_file_but_data_errors_has_the_wording_of_an_error(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for error in (node.exc for node in ast.walk(tree) if isinstance(node, ast.Raise) and node.exc):
+        worded = [one.value for one in ast.walk(error) if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+        assert not worded, worded
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id in ("UserError", "print")]
 
 
 # --- the split --------------------------------------------------------------------------------------------------------
@@ -148,7 +173,7 @@ def test_the_split_is_the_same_every_time(of_rows):
 def test_more_rows_and_another_order_move_no_question_across(of_rows):
     before = sides(of_rows(ROWS)[0])
     assert set(before.values()) == {"train", "heldout"}
-    more = [{**ROW, "Question": f"Something new, {index}?", "answer": "1"} for index in range(100)]
+    more = [{**ROW, "question": f"Something new, {index}?", "answer": "1"} for index in range(100)]
     for seed in range(3):
         mixed = random.Random(seed).sample([*ROWS, *more], 400)
         after = sides(of_rows(mixed)[0])
@@ -156,16 +181,16 @@ def test_more_rows_and_another_order_move_no_question_across(of_rows):
         assert before.items() <= after.items()
 
 
-def test_a_question_in_other_dress_is_on_the_same_side(of_rows):
+def test_a_question_written_differently_is_on_the_same_side(of_rows):
     before = sides(of_rows(ROWS)[0])
-    after = sides(of_rows([{**row, "Question": row["Question"].upper() + "!"} for row in ROWS])[0])
+    after = sides(of_rows([{**row, "question": row["question"].upper() + "!"} for row in ROWS])[0])
     assert {dataset.normalise(question): side for question, side in before.items()} == {
         dataset.normalise(question): side for question, side in after.items()
     }
 
 
 def test_no_question_is_on_both_sides_or_twice_on_one(of_rows):
-    dressed = [{**row, "Question": f"  {row['Question'].upper()}!", "Response": "Other."} for row in ROWS]
+    dressed = [{**row, "question": f"  {row['question'].upper()}!", "response": "Other."} for row in ROWS]
     kept, cleaner = of_rows([*ROWS, *dressed, *ROWS])
     assert len(kept) == len({dataset.normalise(row["question"]) for row in kept}) == len(ROWS)
     assert cleaner.dropped == {"duplicate question": 2 * len(ROWS)}
@@ -190,18 +215,32 @@ def test_each_set_gets_at_most_what_params_ask_for_and_the_first_of_them(of_rows
         assert [row for row in kept if row["set"] == name] == first
 
 
-def test_a_source_without_end_is_read_no_further_than_needed(values):
-    wanted = params.check({**values, "dataset": {**values["dataset"], "train_rows": 20, "eval_rows": 5}}).dataset
+@pytest.mark.parametrize("source", ["builtin", "hub"])
+def test_a_source_without_end_and_the_hub_are_read_no_further_than_needed(source, values, monkeypatch):
+    theirs = ({**row, **dict(zip(dataset.HUB_COLUMNS.values(), row.values(), strict=False))} for row in ROWS)
+    monkeypatch.setattr(hub_dataset, "rows", lambda _: theirs)
+    changes = {"source": source, "train_rows": 20, "eval_rows": 5}
+    wanted = params.check({**values, "dataset": {**values["dataset"], **changes}}).dataset
     cleaner = Cleaner()
     assert Counter(row["set"] for row in dataset.split(wanted, cleaner)) == {"train": 20, "heldout": 5}
     assert cleaner.seen < 200
+    assert cleaner.unused == 0
+
+
+def test_files_are_read_to_their_end_and_rows_that_no_set_takes_are_counted(own, tmp_path):
+    rows = [{**NASTY[0], "q": f"What is number {index}?"} for index in range(50)]
+    as_jsonl(tmp_path / "data/input/rows.jsonl", [*rows, rows[0], {}])
+    cleaner = Cleaner()
+    kept = Counter(row["set"] for row in dataset.split(own("rows.jsonl", train_rows=24, eval_rows=8).dataset, cleaner))
+    assert kept == {"train": 24, "heldout": 8}
+    assert (cleaner.seen, cleaner.dropped.total(), cleaner.unused) == (52, 2, 18)
 
 
 def test_an_id_is_of_the_content_alone(of_rows):
     ids = {row["question"]: row["id"] for row in of_rows(ROWS)[0]}
     assert len(set(ids.values())) == len(ROWS)
     assert {row["question"]: row["id"] for row in of_rows(ROWS[::-1], eval_share=0.5)[0]} == ids
-    other = of_rows([{**ROWS[0], "Response": "Other."}])[0][0]
+    other = of_rows([{**ROWS[0], "response": "Other."}])[0][0]
     assert other["id"] != ids[other["question"]]
 
 
@@ -311,6 +350,7 @@ def test_a_column_that_params_set_to_null_is_not_looked_for(own, tmp_path, value
 
 
 HEAD, GOOD = b"q,think,say,short\n", b'{"q": "Q?", "think": "t", "say": "s", "short": "1"}\n'
+MANY = b"".join(GOOD.replace(b"Q?", b"Is it %d?" % index) for index in range(300))  # more than params ask for
 
 
 @pytest.mark.parametrize(
@@ -340,6 +380,12 @@ HEAD, GOOD = b"q,think,say,short\n", b'{"q": "Q?", "think": "t", "say": "s", "sh
         ("rows.csv", b"Q;think;say;short\nQ?;t;s;1\n", "rows.csv: no column q, think, say, short: it has Q;think"),
         ("rows.jsonl", b'{"question": "Q?"}\n', "rows.jsonl: no column q, think, say, short: it has question"),
         ("rows.parquet", b"PAR1 no table PAR1", "rows.parquet: not valid Parquet"),
+        ("rows.jsonl", MANY + GOOD[:-9], "rows.jsonl, line 301: no JSON"),
+        (
+            "rows.csv",
+            HEAD + b"".join(b"Is it %d?,t,s,1\n" % n for n in range(300)) + b'"',
+            "row from line 302: not valid",
+        ),
         ("rows.jsonl", GOOD * 5, "4 of 5 rows dropped (duplicate question 4)"),
         ("rows.jsonl", GOOD, "dataset: no held-out row"),
     ],
@@ -348,7 +394,7 @@ def test_a_bad_file_is_one_clear_line_and_changes_nothing(name, content, said, o
     wanted = own(name)
     if content is not None:
         (tmp_path / "data/input" / name).write_bytes(content)
-    for path in (fetch_dataset.TRAIN, fetch_dataset.EVAL, fetch_dataset.METRICS):
+    for path in OUTPUTS:
         records.write_text(path, "of the last run\n")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(UserError) as caught:
@@ -441,10 +487,12 @@ def test_an_interruption_while_loading_is_no_user_error(load_dataset):
 
 
 def test_the_hub_dataset_goes_through_the_whole_stage(load_dataset, own, tmp_path):
-    load_dataset(FakeDataset(ROWS))
+    theirs = [{dataset.HUB_COLUMNS[ours]: row[ours] for ours in OPEN} for row in ROWS]
+    load_dataset(FakeDataset(theirs))
     fetch_dataset.main(own("rows.jsonl", source="hub"))
-    rows = [*records.read(fetch_dataset.TRAIN), *records.read(fetch_dataset.EVAL)]
-    assert {row["question"] for row in rows} <= {row["Question"] for row in ROWS}
+    rows = written()
+    assert len(rows) > 200
+    assert {row["question"] for row in rows} <= {row["question"] for row in ROWS}
     assert all(row["reasoning"] == "First this." and row["response"] == "That." for row in rows)
 
 
@@ -453,27 +501,26 @@ def test_the_hub_dataset_goes_through_the_whole_stage(load_dataset, own, tmp_pat
 
 def test_the_stage_writes_train_eval_and_counts(own, tmp_path):
     summary = fetch_dataset.main(own("rows.jsonl", source="builtin"))
-    train, asked = list(records.read(fetch_dataset.TRAIN)), list(records.read(fetch_dataset.EVAL))
+    train, asked = written("train"), written("heldout")
     metrics = json.loads(fetch_dataset.METRICS.read_text())
     leaked = sum(sum(reasons.values()) for reasons in metrics["leaks"].values())
     assert leaked <= 4
-    assert ({row["set"] for row in train}, len(train)) == ({"train"}, 200 - leaked)
-    assert ({row["set"] for row in asked}, len(asked)) == ({"heldout"}, 50)
+    assert (len(train), len(asked), len(written())) == (200 - leaked, 50, 250 - leaked)
     for row in [*train, *asked]:
         assert row.keys() == {"id", "set", "kind", "question", "reasoning", "response", "answer"}
     assert metrics["source"] == "builtin"
     assert metrics["kept"] == {"train": 200 - leaked, "heldout": 50}
     assert summary.startswith(f"train {200 - leaked}, heldout 50; dropped ")
     files = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
-    assert files == {fetch_dataset.TRAIN, fetch_dataset.EVAL, fetch_dataset.METRICS}
+    assert files <= set(OUTPUTS)
 
 
 def test_a_rerun_gives_the_same_bytes(own):
-    paths = (fetch_dataset.TRAIN, fetch_dataset.EVAL, fetch_dataset.METRICS)
     fetch_dataset.main(own("rows.jsonl", source="builtin"))
-    before = [path.read_bytes() for path in paths]
+    before = {path: path.read_bytes() for path in OUTPUTS if path.exists()}
     fetch_dataset.main(own("rows.jsonl", source="builtin"))
-    assert [path.read_bytes() for path in paths] == before
+    assert len(before) >= 3
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_a_few_bad_rows_are_left_out_and_counted(own, tmp_path):

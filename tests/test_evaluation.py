@@ -1,6 +1,7 @@
 """Evaluation sets of every shape become questions that can be asked and graded; what cannot is dropped and counted."""
 
 import json
+from collections import Counter
 from string import ascii_uppercase
 
 import pytest
@@ -11,6 +12,7 @@ from stages.data.dataset import Cleaner
 from stages.data.evaluation_sets import letter_of, options_of
 from stages.files import records
 from stages.files.errors import UserError
+from tests.test_dataset import written
 
 ABC = {"A": "Aspirin", "B": "Iron", "C": "Rest"}
 MANY = [f"Text {index}" for index in range(27)]
@@ -206,11 +208,11 @@ def test_an_open_question_keeps_its_answer_as_it_is(ask):
     assert "options" not in row
 
 
-def test_at_most_the_wanted_rows_are_kept_and_dropped_ones_do_not_count(ask):
+def test_at_most_the_wanted_rows_are_kept_dropped_ones_do_not_count_and_the_rest_is_counted_as_unused(ask):
     rows = [{"q": f"Number {index}?", "a": "D" if index % 2 else "A", "o": ABC} for index in range(20)]
     kept, cleaner = ask(rows, {"options": "o"}, rows=5)
     assert [row["question"] for row in kept] == [f"Number {index}?" for index in (0, 2, 4, 6, 8)]
-    assert cleaner.dropped == {"answer is no option": 4}
+    assert (cleaner.seen, cleaner.dropped, cleaner.unused) == (20, {"answer is no option": 10}, 5)
 
 
 def test_a_set_of_the_hub_is_read_through_its_own_entry(values, monkeypatch):
@@ -223,6 +225,10 @@ def test_a_set_of_the_hub_is_read_through_its_own_entry(values, monkeypatch):
     (wanted,) = params.check({**values, "evaluation_sets": [one]}).evaluation_sets
     (row,) = evaluation_sets.rows(wanted, Cleaner())
     assert (row["set"], row["answer"], seen) == ("theirs", "B", ["some/where"])
+    cleaner = Cleaner()
+    rows = [{"q": f"Which, {index}?", "a": "B", "o": ABC} for index in range(50)]
+    assert len(list(evaluation_sets.rows(wanted, cleaner))) == 5
+    assert (cleaner.seen, cleaner.unused) == (5, 0)  # the Hub is read no further than needed
 
 
 def sets(values, **changes):
@@ -235,8 +241,7 @@ def sets(values, **changes):
 def test_the_stage_asks_held_out_rows_and_then_each_set(ask, values):
     ask([{"q": f"Number {index}?", "a": "B", "o": ABC} for index in range(10)], {"options": "o"})
     fetch_dataset.main(sets(values))
-    assert [row["set"] for row in records.read(fetch_dataset.EVAL)] == ["heldout"] * 5 + ["mine"] * 9
-    assert {row["set"] for row in records.read(fetch_dataset.TRAIN)} == {"train"}
+    assert Counter(row["set"] for row in written()) == {"train": 20, "heldout": 5, "mine": 9}
     metrics = json.loads(fetch_dataset.METRICS.read_text())
     assert metrics["kept"] == {"train": 20, "heldout": 5, "mine": 9}
     assert metrics["dropped"]["mine"] == {}

@@ -65,7 +65,7 @@ def rows(questions, name="mine"):
     return [{"set": name, "question": question} for question in questions]
 
 
-SCORED = [row["Question"] for row in islice(builtin.rows(7), 400)]
+SCORED = [row["question"] for row in islice(builtin.rows(7), 400)]
 ASKED = list(dict.fromkeys([q for q in SCORED if len(q.split()) >= 20][:150] + paragraphs(ONE, 100, seed=1)))
 
 
@@ -133,7 +133,7 @@ def everything(text, rng):
 
 
 @pytest.mark.parametrize("change", [upper_case, swapped_case, other_marks, other_spacing])
-def test_a_copy_in_another_dress_is_the_same_question(change, asked):
+def test_a_copy_written_differently_is_the_same_question(change, asked):
     rng = random.Random(1)
     copies = [change(question, rng) for question in ASKED]
     assert not set(copies) & set(ASKED)
@@ -270,7 +270,7 @@ def test_unrelated_questions_on_the_same_matters_are_no_leaks(asked):
 
 
 def test_other_vignettes_of_the_same_scores_are_no_leaks():
-    questions = list(dict.fromkeys(row["Question"] for row in islice(builtin.rows(42), 800)))
+    questions = list(dict.fromkeys(row["question"] for row in islice(builtin.rows(42), 800)))
     heldout = [question for question in questions if dataset.is_held_out(question, 0.2)]
     train = [question for question in questions if not dataset.is_held_out(question, 0.2)]
     assert len(heldout) > 120

@@ -85,16 +85,16 @@ def test_rows_without_reasoning_are_asked_and_not_taught(formatter):
     assert "completion_ids" not in row
 
 
-@pytest.mark.parametrize(("overlong", "fate"), [("drop", "dropped"), ("truncate", "truncated")])
-def test_nothing_is_cut_silently(tiny, tiny_tokenizer, overlong, fate):
+@pytest.mark.parametrize(("overlong", "outcome"), [("drop", "dropped"), ("truncate", "truncated")])
+def test_nothing_is_cut_silently(tiny, tiny_tokenizer, overlong, outcome):
     (row,) = Formatter(tiny_tokenizer, tiny.prompt).examples([ROW])
     length = len(row["prompt_ids"]) + len(row["completion_ids"])
     exact = tiny.prompt.model_copy(update={"max_length": length, "overlong": overlong})
     assert fit(row, exact) == (row, "whole")
     short = exact.model_copy(update={"max_length": length - 1})
     cut, what = fit(row, short)
-    assert what == fate
-    if fate == "truncated":
+    assert what == outcome
+    if outcome == "truncated":
         assert cut["completion_ids"] == row["completion_ids"][:-1]
 
 

@@ -28,7 +28,7 @@ COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator
 
 def taken_apart(row):
     """The score's name, the steps as (judged, points, total), and the last total, all read from the reasoning."""
-    sheet, rest = row["Complex_CoT"].split("\n")
+    sheet, rest = row["reasoning"].split("\n")
     name = sheet.split(" counts ")[0]
     assert sheet == f"{name} counts {BY_NAME[name].rules}."
     body, last = re.fullmatch(r"(.*)\. Total (-?[\d.]+)\.", rest).groups()
@@ -201,8 +201,8 @@ def test_no_distractor_shares_its_words_with_a_criterion(score):
                 words |= {text for _, texts in way.grades for text in texts}
             else:
                 words |= set(way.forms)
-    asides = {form for aside in score.asides for form in (aside.forms if isinstance(aside, Reading) else (aside,))}
-    assert not words & asides
+    distractors = {form for one in score.distractors for form in (one.forms if isinstance(one, Reading) else (one,))}
+    assert not words & distractors
 
 
 def test_the_reasoning_adds_up_to_the_answer():
@@ -213,7 +213,7 @@ def test_the_reasoning_adds_up_to_the_answer():
             total += points
             assert running == total, row
         assert f"{total:g}" == last == row["answer"]
-        assert row["Response"] == f"The {BY_NAME[name].labels[0]} is {last}."
+        assert row["response"] == f"The {BY_NAME[name].labels[0]} is {last}."
 
 
 def test_every_test_in_the_reasoning_is_true():
@@ -238,7 +238,7 @@ def test_the_reasoning_takes_the_findings_in_the_order_of_the_vignette():
             plain = TEST.sub("", words.removesuffix(SKIP))
             plain = re.sub(r" (systolic|diastolic|not low|not high)$", "", plain)
             seen = plain.removeprefix("age ") if plain.startswith("age ") else plain
-            place = row["Question"].find(seen, place)
+            place = row["question"].find(seen, place)
             assert place >= 0, (plain, row)
 
 
@@ -253,14 +253,14 @@ def test_distractors_never_change_the_score():
 
 def test_no_finding_belongs_to_another_sex():
     for row in ROWS:
-        if "oestrogen" in row["Question"]:
-            assert re.search(r"\bwoman\b", row["Question"]), row
+        if "oestrogen" in row["question"]:
+            assert re.search(r"\bwoman\b", row["question"]), row
 
 
 def test_a_newborn_without_a_heartbeat_scores_nothing():
     apgar, rng = BY_NAME["Apgar"], Random(3)
     drawn = [write(apgar, rng) for _ in range(400)]
-    still = [row for row in drawn if re.search("no heartbeat|no pulse", row["Question"])]
+    still = [row for row in drawn if re.search("no heartbeat|no pulse", row["question"])]
     assert still
     assert {row["answer"] for row in still} == {"0"}
 
@@ -273,7 +273,7 @@ def test_no_answer_can_be_guessed(score):
 
 
 def test_questions_hardly_ever_repeat():
-    assert len({row["Question"].casefold() for row in ROWS}) > 0.995 * len(ROWS)
+    assert len({row["question"].casefold() for row in ROWS}) > 0.995 * len(ROWS)
 
 
 def test_a_row_depends_on_seed_and_place_alone():
@@ -288,5 +288,5 @@ def test_a_row_depends_on_seed_and_place_alone():
 
 
 def test_two_seeds_share_no_question():
-    mine = {row["Question"] for row in ROWS[:500]}
-    assert not mine & {row["Question"] for row in islice(rows(2), 500)}
+    mine = {row["question"] for row in ROWS[:500]}
+    assert not mine & {row["question"] for row in islice(rows(2), 500)}

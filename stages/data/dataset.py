@@ -1,8 +1,8 @@
-"""Rows from the source that params name: cleaned, counted, and split into those to learn from and those held out.
+"""Rows of the source in params: cleaned, counted, split into training and held-out rows.
 
-What cannot be used is left out and counted by reason. That includes a row whose reasoning or response holds a tag
-`<think>` or `</think>`: graders read what follows the last `</think>`, so a model that learned such a row would learn
-to answer where nobody looks. In a question, these and the texts of special tokens are text like any other.
+Unusable rows are dropped and counted by reason. A row whose reasoning or response contains a tag `<think>` or
+`</think>` is one of them: graders read what follows the last `</think>`, so a model that learned such a row would learn
+to answer where no grader reads. In a question, these and the texts of special tokens are plain text.
 """
 
 import math
@@ -11,23 +11,23 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+from stages.data import data_errors
 from stages.data.sources import builtin, hub_dataset, local_files
 from stages.files import records
-from stages.files.errors import UserError
 from stages.files.records import Row
 from stages.params.data_schema import Dataset
 
 HUB_COLUMNS = {"question": "Question", "reasoning": "Complex_CoT", "response": "Response"}
-BUILTIN_COLUMNS = {**HUB_COLUMNS, "answer": "answer"}
+BUILTIN_COLUMNS = {name: name for name in ("question", "reasoning", "response", "answer")}
 LONGEST = 500_000  # characters; prompt.max_length allows no more than 131,072 tokens
-# But for tab, line ends and form feed: what is left of another encoding, or of a file that is no text.
+# All but tab, line ends and form feed: they come from another encoding, or from a file that is no text.
 CONTROL = re.compile("[\0-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 HALF = re.compile("[\ud800-\udfff]")
 TAG = re.compile(r"</?think>", re.IGNORECASE)
 
 
 def source(dataset: Dataset) -> tuple[Iterator[Row], dict[str, str], str]:
-    """The rows of the chosen source as they come, its column for each of ours, and the kind of its questions."""
+    """Raw rows of the chosen source, its column for each of ours, the kind of its questions."""
     match dataset.source:
         case "builtin":
             return builtin.rows(dataset.builtin.seed, dataset.builtin.scores), BUILTIN_COLUMNS, "number"
@@ -39,21 +39,25 @@ def source(dataset: Dataset) -> tuple[Iterator[Row], dict[str, str], str]:
 
 
 class Cleaner:
-    """Turns raw rows into records, and counts what it drops by reason."""
+    """Turns raw rows into records, and counts dropped rows by reason.
+
+    `unused` counts the good rows of files that no set takes.
+    """
 
     def __init__(self) -> None:
         """Start with nothing seen."""
         self.seen = 0
+        self.unused = 0
         self.dropped: Counter[str] = Counter()
         self._questions: set[int] = set()
 
     def clean(
         self, row: Row, columns: dict[str, str], finish: Callable[[Row], str | None] = lambda record: None
     ) -> Row | None:
-        """The row under our names, stripped; None, and counted, where it is incomplete or its question came before.
+        """The row under our names, stripped; None, and counted, for an unusable or repeated one.
 
-        `finish` may change a record, and returns the reason to drop it or None. A row that is dropped takes no question
-        from a later one.
+        `finish` may change a record, and returns the reason to drop it, or None. A dropped row makes no later row a
+        duplicate.
         """
         self.seen += 1
         record = {}
@@ -86,19 +90,15 @@ class Cleaner:
 
     def check(self, name: str, max_dropped_share: float) -> None:
         """Raise UserError where nothing is left, or more than the given share was dropped."""
-        dropped = sum(self.dropped.values())
-        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(self.dropped.items()))
+        dropped = self.dropped.total()
         if dropped == self.seen:
-            raise UserError(f"{name}: no usable row among {self.seen} ({reasons or 'it is empty'}): look at the source")
+            raise data_errors.no_usable_row(name, self.seen, self.dropped)
         if dropped > max_dropped_share * self.seen:
-            raise UserError(
-                f"{name}: {dropped} of {self.seen} rows dropped ({reasons}), more than dataset.max_dropped_share "
-                f"{max_dropped_share}: mend the source, its columns in params.yaml, or raise the share"
-            )
+            raise data_errors.too_many_dropped(name, self.seen, self.dropped, max_dropped_share)
 
 
 def flaw(text: str) -> str | None:
-    """What makes a stripped text unusable whatever it says, as the start of a reason; None for a good one."""
+    """Why a stripped text is unusable, as the start of a reason; None for a good one."""
     if not text:
         return "empty"
     if len(text) > LONGEST:
@@ -109,7 +109,7 @@ def flaw(text: str) -> str | None:
 
 
 def normalise(question: str) -> str:
-    """A question without case, punctuation, accents and spacing: two that differ in no more are one question."""
+    """A question without case, punctuation, accents and spacing: equal ones are one question."""
     text = unicodedata.normalize("NFKD", question).casefold()
     return " ".join(re.findall(r"\w+", "".join(letter for letter in text if not unicodedata.combining(letter))))
 
@@ -120,14 +120,16 @@ def hash_of(question: str) -> int:
 
 
 def is_held_out(question: str, eval_share: float) -> bool:
-    """Whether a question is in the held-out share: by its own content, so that more rows never move one across."""
+    """Whether a question is held out: its own content decides, so more rows never move it."""
     return hash_of(question) < eval_share * 2**64
 
 
 def split(dataset: Dataset, cleaner: Cleaner) -> Iterator[Row]:
-    """Records of the sets `train` and `heldout`, until both have as many rows as params ask for or the source ends.
+    """Records of the sets `train` and `heldout`, each at most as many as params ask for.
 
-    Raises UserError, at once, where the source can be seen to be wrong before its first row.
+    Files are read to their end, so that a broken last line is an error and the rows that no set takes are counted;
+    the other sources, one of them endless, no further than needed. Raises UserError, at once, where the source can be
+    seen to be wrong before its first row.
     """
     return _split(dataset, cleaner, *source(dataset))
 
@@ -141,9 +143,10 @@ def _split(
         if record is None:
             continue
         name = "heldout" if is_held_out(record["question"], dataset.eval_share) else "train"
-        if not wanted[name]:
-            continue
-        wanted[name] -= 1
-        yield {"id": records.fingerprint(record), "kind": kind, "set": name, **record}
-        if not any(wanted.values()):
+        if wanted[name]:
+            wanted[name] -= 1
+            yield {"id": records.fingerprint(record), "kind": kind, "set": name, **record}
+        elif dataset.source == "files":
+            cleaner.unused += 1
+        if dataset.source != "files" and not any(wanted.values()):
             return

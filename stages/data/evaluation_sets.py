@@ -1,4 +1,4 @@
-"""Further evaluation sets: multiple choice, number and open questions from the Hub or from files."""
+"""Further evaluation sets: choice, number and open questions from the Hub or from files."""
 
 import math
 import re
@@ -18,9 +18,10 @@ LETTERED = re.compile(r"\(?([A-Z])[.):]\s*+(\S.*)")  # of a stripped line
 
 
 def rows(one: HubEvaluationSet | FilesEvaluationSet, cleaner: Cleaner) -> Iterator[Row]:
-    """Records of an evaluation set, at most `rows` of them; what cannot be asked or graded is dropped and counted.
+    """Records of an evaluation set, at most `rows` of them.
 
-    Raises UserError, at once, where a file is missing.
+    Rows that cannot be asked or graded are dropped and counted. Files are read to their end, the Hub no further than
+    needed, as in `dataset.split`. Raises UserError, at once, where a file is missing.
     """
     columns = {ours: theirs for ours, theirs in one.columns if theirs}
     match one.source:
@@ -37,13 +38,17 @@ def _rows(
     texts = {ours: theirs for ours, theirs in columns.items() if ours != "options"}
     kept = 0
     for row in raw:
-        if kept == one.rows:
+        if kept == one.rows and one.source == "hub":
             return
         options = one.options or row.get(columns.get("options"))
         record = cleaner.clean(row, texts, lambda record, options=options: _finish(record, one.kind, options))
-        if record is not None:
-            kept += 1
-            yield {"id": records.fingerprint(record), "kind": one.kind, "set": one.name, **record}
+        if record is None:
+            continue
+        if kept == one.rows:
+            cleaner.unused += 1
+            continue
+        kept += 1
+        yield {"id": records.fingerprint(record), "kind": one.kind, "set": one.name, **record}
 
 
 def _finish(record: Row, kind: str, options: Any) -> str | None:
@@ -79,7 +84,7 @@ def _choice(record: Row, value: Any) -> str | None:
 
 
 def options_of(value: Any) -> dict[str, str]:
-    """Options as a mapping of letters to texts, from such a mapping, a list, or one string of lines `A. text`.
+    """Options as a mapping of letters to texts, from a mapping, a list, or lines `A. text`.
 
     Empty where `value` is none of them, or has fewer than two options or more than there are letters. An option is one
     line, or it could add a line `C. text` to the options that are asked.
@@ -101,7 +106,7 @@ def options_of(value: Any) -> dict[str, str]:
 
 
 def letter_of(answer: str, options: dict[str, str]) -> str | None:
-    """The letter that an answer (`C`, `C. text` or the text of an option) names; None where it names none."""
+    """The letter that an answer names (`C`, `C. text` or an option's text), or None."""
     if answer.upper() in options:
         return answer.upper()
     match = LETTERED.fullmatch(answer.strip())

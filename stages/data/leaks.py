@@ -1,4 +1,4 @@
-"""Train questions that overlap an evaluation question, and by which rule: what must go before training.
+"""Training rows that overlap an evaluation question, and by which rule.
 
 Three rules, on words without case, accents and punctuation; numbers are words. The first that applies names the leak:
 
@@ -42,10 +42,10 @@ Bag = tuple[str, ...]
 
 
 class Leaks:
-    """Finds overlaps with given evaluation rows; the same whatever their order. Memory grows with them alone."""
+    """Finds overlaps with evaluation rows, in any order. Memory grows with these rows alone."""
 
     def __init__(self, evaluation_rows: Iterable[Row]) -> None:
-        """Index the rows, of which only `set` and `question` (the whole text, passage included) are read."""
+        """Index the rows by `set` and `question` (the whole text, passage included)."""
         self._texts: dict[str, str] = {}
         self._grams: dict[int, str] = {}
         self._bags: list[tuple[str, Bag]] = []
@@ -69,9 +69,9 @@ class Leaks:
             self._bags.append((name, bag))
 
     def reason(self, question: str) -> tuple[str, str] | None:
-        """The evaluation set that a question leaks, and the first rule that says so; None where it is clean.
+        """The evaluation set that a question leaks, and the first rule that finds it, or None.
 
-        Where that rule finds several sets, it is the first of them by name.
+        Where that rule finds several sets, the first by name is returned.
         """
         text = normalise(question)
         if text in self._texts:
@@ -111,9 +111,10 @@ def _grams(words: list[str]) -> Iterator[int]:
 
 
 def _bags(question: str) -> list[Bag]:
-    """The words of a question, numbered by occurrence: with punctuation read as a space and, if it differs, as nothing.
+    """The words of a question, numbered by occurrence.
 
-    Read as a space alone, one change of `65-year-old` would be three, and `65yearold` would be another word.
+    Punctuation is read as a space and, where that differs, as nothing: as a space alone, one change of `65-year-old`
+    would be three, and `65yearold` another word.
     """
     bags = []
     for text in dict.fromkeys((normalise(question), normalise(re.sub(r"[^\w\s]", "", question)))):

@@ -1,7 +1,7 @@
-"""Rows as token ids: a prompt that ends where the answer begins, and a completion that ends with the stop token.
+"""Rows as token ids: a prompt, and a completion that ends with the stop token.
 
 A template is cut at {question}; its two sides are tokenised as written, special tokens and all, and the question
-between them as plain text. So a question that holds `<|im_end|>` is read as those ten characters: it cannot end its own
+between them as plain text. So a question with `<|im_end|>` in it is read as those ten characters: it cannot end its own
 turn. The completion is `<think>`, the reasoning, `</think>`, the response and the stop token, in both styles: a chat
 template is only ever asked for the turn before the answer, because R1's deletes the reasoning from answers it is given.
 """
@@ -11,17 +11,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from stages.files.errors import UserError, words
+from stages.data import data_errors
 from stages.files.records import Row
 from stages.params.schema import Prompt
 
 THINK, END_THINK = "<think>", "</think>"
-MARK = "{question}"
-NO_CHAT = "prompt.style: chat: this model's chat template"
+PLACEHOLDER = "{question}"
 
 
 def question_text(record: Row) -> str:
-    """The question of a record, with its options as lettered lines where it has them."""
+    """The question of a record, with its options as lettered lines where it has any."""
     options = "".join(f"\n{letter}. {text}" for letter, text in sorted(record.get("options", {}).items()))
     return record["question"] + options
 
@@ -35,16 +34,19 @@ class Formatter:
 
     @cached_property
     def sides(self) -> tuple[str, str]:
-        """What stands before and after the question. Raises UserError where a chat template does not say it."""
+        """The text before and after the question.
+
+        Raises UserError for a chat template that does not print the question exactly once.
+        """
         text = self._chat() if self.prompt.style == "chat" else self.prompt.template
-        if text.count(MARK) != 1:  # a plain template has it once: params are held to that
-            raise UserError(f"{NO_CHAT} prints the question {text.count(MARK)} times, not once: choose plain")
-        before, after = text.split(MARK)
+        if text.count(PLACEHOLDER) != 1:  # a plain template has it once: params are held to that
+            raise data_errors.question_count(text.count(PLACEHOLDER))
+        before, after = text.split(PLACEHOLDER)
         return before, after
 
     @cached_property
     def side_ids(self) -> tuple[list[int], list[int]]:
-        """The two sides as token ids: the first with the BOS token, once, where the tokenizer has one that it adds."""
+        """The two sides as token ids, with one BOS token where the tokenizer adds one."""
         before, after = self.sides
         bos = self.tokenizer.bos_token_id
         adds_bos = bos is not None and self.tokenizer("a").input_ids[:1] == [bos]
@@ -55,11 +57,11 @@ class Formatter:
 
     @cached_property
     def opening(self) -> str:
-        """`<think>` and a newline, unless the prompt ends by opening the thinking itself (R1's chat template does)."""
+        """`<think>` and a newline, or "" where the prompt ends in `<think>` (R1's chat template)."""
         return "" if self.sides[1].rstrip().endswith(THINK) else f"{THINK}\n"
 
     def examples(self, rows: list[Row]) -> list[Row]:
-        """Prompts, and completions where a row has reasoning and response to learn from, as text and as token ids."""
+        """Prompts, and completions of rows with reasoning, as text and as token ids."""
         questions = [question_text(row) for row in rows]
         before, after = self.side_ids
         out = []
@@ -77,33 +79,33 @@ class Formatter:
         return f"{self.opening}{row['reasoning']}\n{END_THINK}\n{row['response']}"
 
     def _chat(self) -> str:
-        """The chat template with the mark as the question."""
+        """The chat template with the placeholder as the question."""
         from jinja2 import TemplateError
 
         if not self.tokenizer.chat_template:
-            raise UserError("prompt.style: chat: this model's tokenizer has no chat template: choose plain")
-        turns = [{"role": "user", "content": MARK}]
+            raise data_errors.no_chat_template()
+        turns = [{"role": "user", "content": PLACEHOLDER}]
         try:
             return self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
         except (TemplateError, TypeError, ValueError) as error:  # a template may also raise what it likes by itself
-            reason = words(error)
-            raise UserError(f"{NO_CHAT} fails ({reason}): choose plain") from None
+            raise data_errors.chat_template_failed(error) from None
 
     @cached_property
     def for_questions(self) -> Any:
-        """A tokenizer to which every added token is only text."""
-        return deaf(self.tokenizer, keep=())
+        """A tokenizer that reads every added token as plain text."""
+        return literal_tokenizer(self.tokenizer, keep=())
 
     @cached_property
     def for_completions(self) -> Any:
-        """The same, but for the tags of the thinking: fetch_dataset let no row through that has one of its own."""
-        return deaf(self.tokenizer, keep=(THINK, END_THINK))
+        """The same, except for the tags of the thinking: fetch_dataset drops rows that contain one."""
+        return literal_tokenizer(self.tokenizer, keep=(THINK, END_THINK))
 
 
-def deaf(tokenizer: Any, keep: tuple[str, ...]) -> Any:
-    """A copy to which added tokens, but those of `keep`, are special: `split_special_tokens` reads those as text.
+def literal_tokenizer(tokenizer: Any, keep: tuple[str, ...]) -> Any:
+    """A copy whose added tokens are special, those of `keep` excepted.
 
-    R1's tokenizer has turn marks and tags of thinking among its added tokens, and marks them as not special.
+    `split_special_tokens` reads special tokens as plain text. R1's tokenizer has turn marks and tags of thinking among
+    its added tokens, marked as not special.
     """
     from tokenizers import AddedToken
 
@@ -114,18 +116,18 @@ def deaf(tokenizer: Any, keep: tuple[str, ...]) -> Any:
 
 
 def as_text(tokenizer: Any, texts: list[str]) -> list[list[int]]:
-    """Token ids of texts in which the text of a special token is only text."""
+    """Token ids of texts, special tokens in them read as plain text."""
     return tokenizer(texts, add_special_tokens=False, split_special_tokens=True).input_ids if texts else []
 
 
 def fit(example: Row, prompt: Prompt) -> tuple[Row, str]:
-    """An example within `max_length` tokens, and what became of it: `whole`, `truncated` or `dropped`.
+    """An example of at most `max_length` tokens, and `whole`, `truncated` or `dropped`.
 
     Truncation takes the end of the completion, its stop token with it: the loss then never teaches to stop there.
     """
-    room = prompt.max_length - len(example["prompt_ids"])
-    if len(example["completion_ids"]) <= room:
+    budget = prompt.max_length - len(example["prompt_ids"])
+    if len(example["completion_ids"]) <= budget:
         return example, "whole"
-    if prompt.overlong == "drop" or room <= 0:
+    if prompt.overlong == "drop" or budget <= 0:
         return example, "dropped"
-    return {**example, "completion_ids": example["completion_ids"][:room]}, "truncated"
+    return {**example, "completion_ids": example["completion_ids"][:budget]}, "truncated"

@@ -1,4 +1,4 @@
-"""The sections of params.yaml that say which rows there are: the dataset and further evaluation sets."""
+"""The sections of params.yaml for rows: the dataset and further evaluation sets."""
 
 from typing import Annotated, Literal
 
@@ -36,7 +36,7 @@ class Columns(Section):
 
 
 class RowColumns(Columns):
-    """The names that a file gives to the columns of a row; null for a column that it does not have."""
+    """A file's names for the columns of a row; null for a column that it lacks."""
 
     question: Text
     reasoning: Text
@@ -81,7 +81,7 @@ class Dataset(Section):
 
 
 class QuestionColumns(Columns):
-    """The names that an evaluation set gives to its columns; null for a column that it does not have."""
+    """An evaluation set's names for its columns; null for a column that it lacks."""
 
     question: Text
     answer: Text

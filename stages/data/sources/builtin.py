@@ -1,22 +1,22 @@
-"""The built-in source: bedside scores by rule, without a network, so that every answer can be checked."""
+"""The built-in source: clinical scores by rule, so that every answer can be checked."""
 
 from collections.abc import Iterator
 from itertools import count
 from random import Random
 
+from stages.data import data_errors
 from stages.data.vignettes.catalogue import SCORES
 from stages.data.vignettes.vignette import write
-from stages.files.errors import UserError
 
 
 def rows(seed: int, scores: list[str] | None = None) -> Iterator[dict[str, str]]:
-    """Rows without end, the named scores in turn (all where None); row i depends on seed, scores and i alone.
+    """Endless rows, the named scores in turn (all where None).
 
-    Raises UserError, at once, for a name that is no score's.
+    Row i depends on seed, scores and i alone. Raises UserError, at once, for a name that is no score's.
     """
     known = {score.name.replace(" ", "-"): score for score in SCORES}
     scores = scores or list(known)
     unknown = [name for name in scores if name not in known]
     if unknown:
-        raise UserError(f"dataset.builtin.scores: no score {', '.join(unknown)}: there are {', '.join(known)}")
+        raise data_errors.unknown_scores(unknown, known)
     return (write(known[scores[index % len(scores)]], Random(f"{seed}:{index}")) for index in count())

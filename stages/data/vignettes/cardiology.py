@@ -27,7 +27,7 @@ CHA2DS2_VASC = Score(
             near=("varicose veins",),
         ),
     ),
-    asides=(*COMMON, "current smoking", "COPD", "anaemia", "high cholesterol", PULSE, POTASSIUM),
+    distractors=(*COMMON, "current smoking", "COPD", "anaemia", "high cholesterol", PULSE, POTASSIUM),
 )
 
 # Kidneys and liver give a point each, and so do drugs and alcohol: nine items, at most nine points.
@@ -58,5 +58,5 @@ HAS_BLED = Score(
         ),
         Flag(("alcohol abuse", "heavy drinking"), absent=("no alcohol",)),
     ),
-    asides=(*COMMON, "current smoking", "diabetes", "heart failure", PULSE, SATURATION, TEMPERATURE),
+    distractors=(*COMMON, "current smoking", "diabetes", "heart failure", PULSE, SATURATION, TEMPERATURE),
 )

@@ -1,4 +1,4 @@
-"""The scores that questions are drawn from; a new one is an entry in a file by field, and a line here."""
+"""The scores of the built-in source. A new one is an entry in a file, and a line here."""
 
 from stages.data.vignettes.cardiology import CHA2DS2_VASC, HAS_BLED
 from stages.data.vignettes.hepatology import CHILD_PUGH

@@ -41,6 +41,9 @@ CHILD_PUGH = Score(
             ),
         ),
     ),
-    asides=(*COMMON, "small varices", "splenomegaly", CREATININE, SODIUM, ALT, HAEMOGLOBIN, PULSE, POTASSIUM, GLUCOSE),
+    distractors=(
+        *COMMON,
+        *("small varices", "splenomegaly", CREATININE, SODIUM, ALT, HAEMOGLOBIN, PULSE, POTASSIUM, GLUCOSE),
+    ),
     complete=True,
 )

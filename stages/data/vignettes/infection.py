@@ -16,7 +16,7 @@ QSOFA = Score(
         Number(("systolic", "systolic BP"), " mmHg", (at_most(100, 1, least=74), above(100, 0, most=150))),
         Flag(("altered mentation", "new confusion", "drowsiness"), absent=("normal mentation", "no confusion")),
     ),
-    asides=(*COMMON, "diabetes", "cough", PULSE, TEMPERATURE, SATURATION, CRP, CREATININE, GLUCOSE),
+    distractors=(*COMMON, "diabetes", "cough", PULSE, TEMPERATURE, SATURATION, CRP, CREATININE, GLUCOSE),
     complete=True,
 )
 
@@ -52,7 +52,7 @@ SIRS = Score(
             )
         ),
     ),
-    asides=(*COMMON, "diabetes", "dry cough", SATURATION, CRP, SODIUM, CREATININE, GLUCOSE),
+    distractors=(*COMMON, "diabetes", "dry cough", SATURATION, CRP, SODIUM, CREATININE, GLUCOSE),
     complete=True,
 )
 
@@ -78,6 +78,9 @@ MCISAAC = Score(
             absent=("normal tonsils", "clear tonsils"),
         ),
     ),
-    asides=(*COMMON[:4], "earache", "headache", "runny nose", "hoarse voice", "sick contact", PULSE, SATURATION, CRP),
+    distractors=(
+        *COMMON[:4],
+        *("earache", "headache", "runny nose", "hoarse voice", "sick contact", PULSE, SATURATION, CRP),
+    ),
     complete=True,
 )

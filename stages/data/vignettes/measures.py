@@ -1,4 +1,4 @@
-"""The measured items of a score: bands of numbers, a number held against them, and a blood pressure."""
+"""The measured items of a score: bands of numbers, a number in them, and a blood pressure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ EDGE_SHARE = 0.1  # share of numbers put at an end of their band, where strictne
 
 @dataclass(frozen=True)
 class Band:
-    """A stretch of numbers that gives the same points: the test as written, and the ends between which to draw."""
+    """An interval that gives the same points: its test in words, the ends to draw between."""
 
     test: str
     score: float
@@ -36,18 +36,18 @@ def above(bound: float, score: float, most: float) -> Band:
 
 
 def at_least(bound: float, score: float, most: float, least: float | None = None) -> Band:
-    """The bound and over, drawn up to `most`; `least` keeps off a bound that published versions treat differently."""
+    """The bound and over, drawn up to `most`; `least` avoids a bound on which versions differ."""
     return Band(f">= {bound:g}", score, bound if least is None else least, most, lambda value: value >= bound)
 
 
 def between(low: float, high: float, score: float, most: float | None = None) -> Band:
-    """Numbers from low to high, both included; `most` keeps off the upper bound as `least` does above."""
+    """Numbers from low to high, both included; `most` avoids the upper bound."""
     return Band(f"in {low:g}-{high:g}", score, low, high if most is None else most, lambda value: low <= value <= high)
 
 
 @dataclass(frozen=True)
 class Number:
-    """A measured criterion, held against bands that together cover every value."""
+    """A measured criterion, with bands that together cover every value."""
 
     forms: tuple[str, ...]
     unit: str
@@ -69,7 +69,7 @@ class Number:
         return tuple(sorted({band.score for band in self.bands}))
 
     def band(self, value: float) -> Band:
-        """The band that holds a value."""
+        """The band of a value."""
         return next(band for band in self.bands if band.holds(value))
 
     def points(self, value: float) -> float:
@@ -96,7 +96,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Pressure:
-    """A blood pressure that gives its points once, when the systolic or the diastolic test holds."""
+    """A blood pressure that gives its points once, by the systolic or the diastolic test."""
 
     systolic: Band
     diastolic: Band

@@ -7,7 +7,7 @@ from stages.data.vignettes.signs import Choice
 
 
 def plausible_newborn(points: dict[str, float]) -> bool:
-    """Say whether one baby can show these signs: breath, tone and reflexes go together, and nothing without a heart."""
+    """Whether one baby can show these signs: breathing, tone and reflexes go together."""
     colour, pulse, *rest = (points[name] for name in ("colour", "no heartbeat", "reflex", "tone", "breathing"))
     if pulse == 0:
         return colour == 0 and not any(rest)
@@ -62,7 +62,7 @@ APGAR = Score(
             ),
         ),
     ),
-    asides=(
+    distractors=(
         "meconium staining",
         "forceps delivery",
         "caesarean birth",

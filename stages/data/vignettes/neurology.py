@@ -1,4 +1,4 @@
-"""Scores for the nervous system: the depth of coma, and stroke after a transient ischaemic attack."""
+"""Scores for the nervous system: coma, and stroke after a transient ischaemic attack."""
 
 from stages.data.vignettes.distractors import BREATHS, COMMON, GLUCOSE, PULSE, SATURATION, SODIUM, SYSTOLIC, TEMPERATURE
 from stages.data.vignettes.measures import Number, Pressure, at_least, below, between
@@ -8,7 +8,7 @@ from stages.data.vignettes.signs import Choice, Flag
 
 
 def plausible_coma(points: dict[str, float]) -> bool:
-    """Say whether one patient can show these responses: who converses also opens eyes and moves with purpose."""
+    """Whether one patient can show these responses: speech goes with open eyes and movement."""
     eyes, verbal, motor = points["eyes"], points["verbal"], points["motor"]
     if (verbal >= 4 and motor < 5) or (verbal == 3 and motor < 3):
         return False
@@ -53,7 +53,7 @@ GLASGOW_COMA = Score(
             ),
         ),
     ),
-    asides=(
+    distractors=(
         *COMMON,
         "scalp wound",
         "equal pupils",
@@ -96,6 +96,6 @@ ABCD2 = Score(
         ),
         Flag(("diabetes", "type 2 diabetes"), absent=("no diabetes",), near=("family history of diabetes",)),
     ),
-    asides=(*COMMON, "current smoking", "AF", "high cholesterol", "previous TIA", PULSE, SATURATION, SODIUM),
+    distractors=(*COMMON, "current smoking", "AF", "high cholesterol", "previous TIA", PULSE, SATURATION, SODIUM),
     complete=True,
 )

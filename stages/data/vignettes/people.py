@@ -10,7 +10,7 @@ from stages.data.vignettes.signs import Finding
 
 @dataclass(frozen=True)
 class Person:
-    """One drawn patient: how to call them, and what their age and sex give in the order of the words."""
+    """A random patient: their description, and what age and sex give, in its order."""
 
     text: str
     sex: str
@@ -33,9 +33,9 @@ class Patients:
         sexes = (("man", self.male), ("woman", self.female))
         return (*((self.age.rule,) if self.age else ()), *(f"{sex} ({points:g})" for sex, points in sexes if points))
 
-    def draw(self, rng: Random, lean: float) -> Person:
-        """A patient; the higher the lean, the more points by age."""
-        points = level(rng, self.age.levels(), lean) if self.age else 0
+    def draw(self, rng: Random, severity: float) -> Person:
+        """A random patient; the higher the severity, the more points by age."""
+        points = level(rng, self.age.levels(), severity) if self.age else 0
         age = int(self.age.value(rng, points)) if self.age else rng.randint(*self.ages)
         sex = rng.choice(("man", "woman"))
         noun = sex if age >= 16 else {"man": "boy", "woman": "girl"}[sex]
@@ -61,8 +61,8 @@ class Newborns:
 
     rules: ClassVar[tuple[str, ...]] = ()
 
-    def draw(self, rng: Random, lean: float) -> Person:
-        """A newborn; the lean is not used."""
+    def draw(self, rng: Random, severity: float) -> Person:
+        """A random newborn; its severity changes nothing here."""
         sex = rng.choice(("boy", "girl"))
         weeks, minute = rng.randint(35, 41), rng.choice((1, 5))
         grams = rng.randrange(2300 + (weeks - 35) * 100, 3300 + (weeks - 35) * 150, 10)
@@ -77,6 +77,6 @@ class Newborns:
         return Person(text, sex)
 
 
-def level(rng: Random, levels: tuple[float, ...], lean: float) -> float:
-    """Draw one of the points that an item can give; with a uniform lean per patient, totals come out even."""
-    return levels[sum(rng.random() < lean for _ in levels[1:])]
+def level(rng: Random, levels: tuple[float, ...], severity: float) -> float:
+    """Points that an item can give; with a uniform severity per patient, totals spread evenly."""
+    return levels[sum(rng.random() < severity for _ in levels[1:])]

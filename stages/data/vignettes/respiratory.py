@@ -1,4 +1,4 @@
-"""Scores for the chest and for sleep: the severity of pneumonia and the risk of sleep apnoea."""
+"""Scores for the chest and for sleep: severity of pneumonia and risk of sleep apnoea."""
 
 from stages.data.vignettes.distractors import COMMON, GLUCOSE, POTASSIUM, PULSE, SATURATION, SODIUM, TEMPERATURE
 from stages.data.vignettes.measures import Number, Pressure, above, at_least, at_most, below
@@ -25,10 +25,13 @@ CURB_65 = Score(
             ranges=((74, 146), (42, 92)),
         ),
     ),
-    asides=(*COMMON, "current smoking", "COPD", "diabetes", "productive cough", PULSE, SATURATION, TEMPERATURE, SODIUM),
+    distractors=(
+        *COMMON,
+        *("current smoking", "COPD", "diabetes", "productive cough", PULSE, SATURATION, TEMPERATURE, SODIUM),
+    ),
 )
 
-# The tape around the neck is held against 40 cm in both sexes, as first published; later versions differ by sex.
+# The limit for the neck is 40 cm in both sexes, as first published; later versions differ by sex.
 STOP_BANG = Score(
     name="STOP-BANG",
     labels=("STOP-BANG score", "STOP-BANG"),
@@ -47,5 +50,5 @@ STOP_BANG = Score(
         Number(("BMI",), "", (at_most(35, 0, least=21), above(35, 1, most=46))),
         Number(("neck", "neck circumference"), " cm", (at_most(40, 0, least=34), above(40, 1, most=47))),
     ),
-    asides=(*COMMON, "current smoking", "diabetes", "asthma", "nightmares", PULSE, GLUCOSE, POTASSIUM),
+    distractors=(*COMMON, "current smoking", "diabetes", "asthma", "nightmares", PULSE, GLUCOSE, POTASSIUM),
 )

@@ -1,4 +1,4 @@
-"""A score: its name, where it was published, whom it is for, what it counts and what it does not."""
+"""A score: its name, its source, its patients, what it counts and what it does not."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from stages.data.vignettes.signs import SKIP, Choice, Finding, Flag
 
 @dataclass(frozen=True)
 class Either:
-    """A criterion that can be met in several ways, of which a vignette states one; each way judges its own findings."""
+    """A criterion that can be met in several ways, of which a vignette states one."""
 
     ways: tuple[Flag | Choice | Number, ...]
 
@@ -55,14 +55,14 @@ class Reading:
 
 @dataclass(frozen=True)
 class Score:
-    """One published score; `labels` are its names in questions, the first of them also in answers."""
+    """A published score; `labels` are its names in questions, the first also in answers."""
 
     name: str
     labels: tuple[str, ...]
     source: str
     patients: Patients | Newborns
     items: tuple[Item, ...]
-    asides: tuple[str | Reading, ...]
+    distractors: tuple[str | Reading, ...]
     complete: bool = False  # every item is stated, since none can be taken as absent
     plausible: Callable[[dict[str, float]], bool] | None = None
 

@@ -1,6 +1,6 @@
-"""Findings, and the worded items of a score: a sign that is there or not, and a sign with grades.
+"""Findings, and the worded items of a score: present or absent, or with grades.
 
-An item, worded or measured, tells which points it may give (`levels`), judges a finding that is given (`points`), and
+An item, worded or measured, says which points it may give (`levels`), judges a finding that is given (`points`), and
 draws one that gives certain points (`draw`). So a score is data alone: see the files named by field beside this one.
 """
 
@@ -21,7 +21,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Flag:
-    """A criterion that is there or not; `near` holds look-alikes that do not meet it."""
+    """A criterion that is there or not; `near` are look-alikes that do not meet it."""
 
     present: tuple[str, ...]
     score: float = 1
@@ -54,7 +54,7 @@ class Flag:
             return self.score
         if text in self.negatives + self.near:
             return 0
-        raise ValueError(f"{self.name}: no such finding: {text!r}")
+        raise ValueError(self.name, text)
 
     def draw(self, rng: Random, points: float) -> Finding:
         """A finding that gives these points."""
@@ -89,7 +89,7 @@ class Choice:
         for points, texts in self.grades:
             if text in texts:
                 return points
-        raise ValueError(f"{self.name}: no such finding: {text!r}")
+        raise ValueError(self.name, text)
 
     def draw(self, rng: Random, points: float) -> Finding:
         """A finding of the grade with these points."""

@@ -1,4 +1,4 @@
-"""Scores for venous thromboembolism: the leg, the lung, and the rule that makes testing needless."""
+"""Scores for venous thromboembolism: the leg, the lung, and the rule that excludes it."""
 
 from stages.data.vignettes.distractors import BREATHS, COMMON, CRP, POTASSIUM, PULSE, SATURATION, SYSTOLIC, TEMPERATURE
 from stages.data.vignettes.measures import Number, above, at_least, at_most, below
@@ -34,7 +34,7 @@ WELLS_DVT = Score(
         Flag(("previous DVT", "prior DVT"), absent=("no previous DVT",), near=("family history of DVT",)),
         Flag(("cellulitis more likely", "Baker cyst more likely"), -2, absent=("no likelier diagnosis",)),
     ),
-    asides=(*COMMON, "current smoking", "obesity", "long flight", PULSE, TEMPERATURE, CRP, SATURATION, POTASSIUM),
+    distractors=(*COMMON, "current smoking", "obesity", "long flight", PULSE, TEMPERATURE, CRP, SATURATION, POTASSIUM),
 )
 
 WELLS_PE = Score(
@@ -56,7 +56,7 @@ WELLS_PE = Score(
         Flag(("haemoptysis", "coughing blood"), absent=("no haemoptysis",)),
         Flag(("active cancer", "cancer on chemotherapy"), absent=("no cancer",), near=("cancer cured 10 years ago",)),
     ),
-    asides=(*COMMON, "current smoking", "obesity", "long flight", BREATHS, SYSTOLIC, TEMPERATURE, SATURATION),
+    distractors=(*COMMON, "current smoking", "obesity", "long flight", BREATHS, SYSTOLIC, TEMPERATURE, SATURATION),
 )
 
 # The rule asks for the absence of all eight; what is counted here is how many of them fail.
@@ -82,5 +82,5 @@ PERC = Score(
         Flag(("previous DVT", "previous PE"), absent=("no previous PE",), near=("family history of PE",)),
         Flag(("oestrogen pill", "oral oestrogen"), absent=("no oestrogen",), only="woman"),
     ),
-    asides=(*COMMON, "current smoking", "obesity", "asthma", BREATHS, SYSTOLIC, TEMPERATURE, POTASSIUM),
+    distractors=(*COMMON, "current smoking", "obesity", "asthma", BREATHS, SYSTOLIC, TEMPERATURE, POTASSIUM),
 )

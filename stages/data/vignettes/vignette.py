@@ -26,38 +26,38 @@ OPENING_ASKS = (
 )
 LINKS = (": ", " presenting with ", ", noted ", ", findings ")
 LEADS = ("Findings: ", "Noted: ", "Seen: ", "On review, ", "Chart: ")
-JOINTS = ((", ", " and "), (", ", ", "), ("; ", "; "))
+SEPARATORS = ((", ", " and "), (", ", ", "), ("; ", "; "))
 COUNTED = (2, 2, 3)  # items that a vignette states, beside age and sex, where the rest may be taken as absent
-ASIDES = (1, 1, 1, 2)  # findings that do not count
+DISTRACTORS = (1, 1, 1, 2)  # findings that do not count
 
 
 def write(score: Score, rng: Random) -> dict[str, str]:
-    """Draw one row: Question, Complex_CoT, Response and answer."""
-    lean = rng.random()
-    person = score.patients.draw(rng, lean)
-    findings = draw_findings(score, person, lean, rng)
+    """A row: question, reasoning, response and answer."""
+    severity = rng.random()
+    person = score.patients.draw(rng, severity)
+    findings = draw_findings(score, person, severity, rng)
     before = rng.random() < 0.75
-    told = person.findings + findings if before else findings + person.findings
-    total = sum(finding.points for finding in told)
+    stated = person.findings + findings if before else findings + person.findings
+    total = sum(finding.points for finding in stated)
     return {
-        "Question": question(score, person, findings, before, rng),
-        "Complex_CoT": reasoning(score, told),
-        "Response": f"The {score.labels[0]} is {total:g}.",
+        "question": question(score, person, findings, before, rng),
+        "reasoning": reasoning(score, stated),
+        "response": f"The {score.labels[0]} is {total:g}.",
         "answer": f"{total:g}",
     }
 
 
-def draw_findings(score: Score, person: Person, lean: float, rng: Random) -> tuple[Finding, ...]:
-    """Draw findings that the score counts or could count, and one or two that it does not, in any order."""
+def draw_findings(score: Score, person: Person, severity: float, rng: Random) -> tuple[Finding, ...]:
+    """Findings that the score may count, and one or two distractors, in random order."""
     items = [item for item in score.items if getattr(item, "only", "") in ("", person.sex)]
     if not score.complete:
         items = rng.sample(items, rng.choice(COUNTED))
-    points = {item.name: level(rng, item.levels(), lean) for item in items}
+    points = {item.name: level(rng, item.levels(), severity) for item in items}
     while score.plausible and not score.plausible(points):
-        points = {item.name: level(rng, item.levels(), lean) for item in items}
+        points = {item.name: level(rng, item.levels(), severity) for item in items}
     findings = [item.draw(rng, points[item.name]) for item in items]
-    for aside in rng.sample(score.asides, rng.choice(ASIDES)):
-        findings.append(aside.draw(rng) if isinstance(aside, Reading) else Finding(aside, aside + SKIP))
+    for extra in rng.sample(score.distractors, rng.choice(DISTRACTORS)):
+        findings.append(extra.draw(rng) if isinstance(extra, Reading) else Finding(extra, extra + SKIP))
     rng.shuffle(findings)
     return tuple(findings)
 
@@ -65,8 +65,8 @@ def draw_findings(score: Score, person: Person, lean: float, rng: Random) -> tup
 def question(score: Score, person: Person, findings: tuple[Finding, ...], before: bool, rng: Random) -> str:
     """Word the vignette: patient first or last, ask first or last."""
     texts = [finding.text for finding in findings]
-    joint, last = rng.choice(JOINTS)
-    listed = joint.join(texts[:-1]) + last + texts[-1]
+    separator, last = rng.choice(SEPARATORS)
+    listed = separator.join(texts[:-1]) + last + texts[-1]
     label = rng.choice(score.labels)
     if not before:
         case = f"{rng.choice(LEADS)}{listed} in {person.text}."
@@ -78,7 +78,7 @@ def question(score: Score, person: Person, findings: tuple[Finding, ...], before
 
 
 def reasoning(score: Score, findings: tuple[Finding, ...]) -> str:
-    """Recall what the score counts, then judge the findings one by one, in the order told, with a running total."""
+    """The score sheet, then the findings one by one as stated, with a running total."""
     total, steps = 0.0, []
     for finding in findings:
         total += finding.points
