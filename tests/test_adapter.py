@@ -69,13 +69,14 @@ def test_both_backends_attach_by_the_same_function(tiny, folder, monkeypatch):
     class Fake:
         @staticmethod
         def load_to_answer(where, chosen):
-            return load.transformers_backend.load_to_answer(where, chosen)
+            return load.hf_peft.load_to_answer(where, chosen)
 
         @staticmethod
         def ready_to_answer(loaded, chosen):
             return loaded.eval()
 
-    monkeypatch.setattr(load, "unsloth_backend", Fake)
+    monkeypatch.setattr(load, "unsloth_peft", Fake)
+    monkeypatch.setattr(load.checks, "machine", lambda _: None)
     beside = load.for_answers(tiny.model.model_copy(update={"backend": "unsloth"}), folder, 0.5).network
     merged = load.for_answers(tiny.model, folder, 0.5).network
     assert torch.allclose(logits(beside), logits(merged), atol=1e-4)

