@@ -1,12 +1,15 @@
 """Base models load from safetensors alone, once, and are the model that they say they are."""
 
 import ast
+import hashlib
 import json
 import shutil
 import socket
 
+import numpy as np
 import pytest
 import torch
+from gguf import GGUFWriter
 
 from stages.files.errors import UserError
 from stages.model import load
@@ -104,6 +107,50 @@ def test_a_folder_that_fails_half_way_is_not_kept(tiny, monkeypatch, tmp_path):
 def test_an_embedded_model_that_is_not_the_pinned_one_is_refused(committed, change, line):
     with pytest.raises(UserError, match=line):
         gguf_package.folder(committed.model.package.model_copy(update=change))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "tensor", "line"),
+    [
+        ("nosuch", "token_embd.weight", r"^model\.package\.gguf_file: .*\.gguf: .*nosuch.*: choose another model$"),
+        ("llama", "rope_freqs.weight", r"^model\.package\.gguf_file: .*\.gguf: .*rope_freqs.*: choose another model$"),
+    ],
+)
+def test_a_gguf_file_that_cannot_be_right_is_refused(committed, tmp_path, monkeypatch, architecture, tensor, line):
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd/__init__.py").touch()
+    writer = GGUFWriter(tmp_path / "odd/odd.gguf", architecture)
+    writer.add_tensor(tensor, np.ones((4, 4), dtype=np.float32))
+    for write in (writer.write_header_to_file, writer.write_kv_data_to_file, writer.write_tensors_to_file):
+        write()
+    writer.close()
+    digest = hashlib.sha256((tmp_path / "odd/odd.gguf").read_bytes()).hexdigest()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("AI_MEDICAL_CHATBOT_CACHE", str(tmp_path / "cache"))
+    change = {"name": "odd", "gguf_file": "odd.gguf", "sha256": digest}
+    with pytest.raises(UserError, match=line) as error:
+        gguf_package.folder(committed.model.package.model_copy(update=change))
+    assert "\n" not in str(error.value)
+
+
+def test_a_conversion_holds_the_weights_once(tiny, committed, tmp_path, monkeypatch):
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    loaded = AutoModelForCausalLM.from_pretrained(load.folder(tiny.model))
+    loaded.config.quantization_config = {}
+    made = load.tokenizer(tiny.model)
+    monkeypatch.setattr(gguf_package.checks, "gguf", lambda _: None)
+    monkeypatch.setattr(AutoConfig, "from_pretrained", lambda *_, **__: loaded.config)
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", lambda *_, **__: made)
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", lambda *_, **__: loaded)
+    monkeypatch.setattr(PreTrainedTokenizerFast, "save_pretrained", lambda *_: None)
+    written = []
+    monkeypatch.setattr(LlamaForCausalLM, "save_pretrained", lambda plain, *_, **__: written.append(plain))
+    gguf_package._convert(tmp_path / "x.gguf", committed.model.package, tmp_path)
+    [plain] = written
+    assert plain is not loaded
+    pointers = {name: weight.data_ptr() for name, weight in loaded.named_parameters()}
+    assert {name: weight.data_ptr() for name, weight in plain.named_parameters()} == pointers
 
 
 def test_a_hub_model_that_cannot_be_had_is_one_clear_line(tiny):

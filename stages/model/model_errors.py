@@ -56,6 +56,14 @@ def gguf_differs(path: Path, digest: str, package: PackageModel) -> UserError:
     )
 
 
+def gguf_rope(path: Path, tensor: str) -> UserError:
+    return UserError(f"model.package.gguf_file: {path}: transformers does not read its {tensor}: choose another model")
+
+
+def gguf_unreadable(path: Path, error: Exception) -> UserError:
+    return UserError(f"model.package.gguf_file: {path}: {words(error)}: choose another model")
+
+
 def cache_unwritable(folder: Path, variable: str, error: OSError) -> UserError:
     return UserError(
         f"{folder}: no cache for models can be made or written there ({error.strerror}): "

@@ -4,7 +4,7 @@ import hashlib
 import importlib.util
 from pathlib import Path
 
-from stages.model import model_errors
+from stages.model import checks, model_errors
 from stages.model.weights import cache
 from stages.params.schema import PackageModel
 
@@ -12,7 +12,7 @@ from stages.params.schema import PackageModel
 def folder(package: PackageModel) -> Path:
     """The converted model: float32 safetensors and its tokenizer.
 
-    Raises UserError where the package is not installed or its bytes differ.
+    Raises UserError where the package is not installed, its bytes differ, or no library reads them.
     """
     path = gguf_path(package)
     with path.open("rb") as file:
@@ -20,7 +20,10 @@ def folder(package: PackageModel) -> Path:
     if digest != package.sha256:
         raise model_errors.gguf_differs(path, digest, package)
     key = [path.stem, digest, package.eos_token, package.pad_token]
-    return cache.cached(key, lambda target: _convert(path, package, target))
+    try:
+        return cache.cached(key, lambda target: _convert(path, package, target))
+    except (NotImplementedError, ValueError) as error:  # an architecture or a quantization that the library lacks
+        raise model_errors.gguf_unreadable(path, error) from None
 
 
 def gguf_path(package: PackageModel) -> Path:
@@ -43,17 +46,27 @@ def gguf_path(package: PackageModel) -> Path:
 
 
 def _convert(path: Path, package: PackageModel, target: Path) -> None:
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    """Write a GGUF file as a plain model whose logits are equal (tests/test_model.py).
 
+    A loaded GGUF model refuses save_pretrained. So a model without memory of its own takes over its tensors, and is
+    written in shards: one copy of the weights is all that memory holds.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    checks.gguf(path)
+    config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name)  # once: it reads the file for seconds
+    source = {"pretrained_model_name_or_path": path.parent, "gguf_file": path.name, "config": config}
     # from_pretrained's own eos token for such a file is <|im_start|>: trained with it, a model never stops.
-    tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+    tokenizer = AutoTokenizer.from_pretrained(**source)
     tokenizer.eos_token, tokenizer.pad_token = package.eos_token, package.pad_token
-    loaded = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
-    config = loaded.config.to_dict()
-    config.pop("quantization_config")
-    config.update(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, bos_token_id=None)
-    plain = type(loaded)(type(loaded.config).from_dict(config))
-    plain.load_state_dict(loaded.state_dict())
-    plain.save_pretrained(target)
+    loaded = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+    values = loaded.config.to_dict()
+    values.pop("quantization_config")
+    values.update(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, bos_token_id=None)
+    with torch.device("meta"):
+        plain = type(loaded)(type(config).from_dict(values))
+    plain.load_state_dict(loaded.state_dict(), assign=True)
+    plain.tie_weights()
+    plain.save_pretrained(target, max_shard_size="1GB")
     tokenizer.save_pretrained(target)
