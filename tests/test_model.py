@@ -5,6 +5,7 @@ import hashlib
 import json
 import shutil
 import socket
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 from gguf import GGUFWriter
 
 from stages.files.errors import UserError
+from stages.model import __main__ as command
 from stages.model import load
 from stages.model.weights import cache, gguf_package
 from tests.conftest import ROOT
@@ -284,6 +286,29 @@ def test_a_hub_that_does_not_answer_is_given_up(monkeypatch, own):
         with pytest.raises(httpx.TimeoutException):
             get_session().get(f"http://127.0.0.1:{deaf.getsockname()[1]}", **own)
     close_session()
+
+
+def test_where_prints_the_folder_alone_and_links_to_it(workplace, tiny, monkeypatch, capsys):
+    monkeypatch.setattr("stages.params.load", lambda: tiny)
+    monkeypatch.setattr(sys, "argv", ["stages.model", "where"])
+    (workplace / "models").mkdir()
+    (workplace / "models/base").symlink_to("elsewhere")
+    assert command.main() == 0
+    folder = load.folder(tiny.model)
+    assert capsys.readouterr().out == f"{folder}\n"
+    assert (workplace / "models/base").readlink() == folder
+
+
+def test_where_says_in_one_line_what_is_wrong(workplace, tiny, monkeypatch, capsys):
+    package = tiny.model.package.model_copy(update={"name": "no_such_package"})
+    model = tiny.model.model_copy(update={"source": "package", "package": package})
+    monkeypatch.setattr("stages.params.load", lambda: tiny.model_copy(update={"model": model}))
+    monkeypatch.setattr(sys, "argv", ["stages.model", "where"])
+    assert command.main() == 1
+    assert capsys.readouterr() == (
+        "",
+        "model.package.name: no_such_package is not installed: run `make install`\n",
+    )
 
 
 def messages(path):

@@ -19,17 +19,18 @@ def save(tuned: Any, folder: Path) -> None:
 
     Raises UserError where a weight is not finite.
 
-    PEFT writes target_modules from a set, in another order each run, and the folder of the base model on this machine:
-    the first is sorted, the second left out. Its README and the trainer's pickled arguments are not kept.
+    PEFT writes target_modules from a set, in another order each run: they are sorted here. Its README and the trainer's
+    pickled arguments are not kept.
     """
     checks.trained(tuned)
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         with naming(folder, partial):
-            tuned.save_pretrained(partial, safe_serialization=True)
+            # Embeddings stay frozen; asked to find that out by itself, PEFT would look for the base model on the Hub.
+            tuned.save_pretrained(partial, safe_serialization=True, save_embedding_layers=False)
             config = json.loads((partial / CONFIG).read_text(encoding="utf-8"))
-            config.update(target_modules=sorted(config["target_modules"]), base_model_name_or_path=None)
+            config["target_modules"] = sorted(config["target_modules"])
             records.write_json(partial / CONFIG, config)
             for path in partial.iterdir():
                 if path.name not in (CONFIG, WEIGHTS):

@@ -11,6 +11,9 @@ from stages.model.weights import gguf_package, hub_model, random_model
 from stages.params.schema import Lora, Model
 
 SPECIAL = ("bos_token_id", "eos_token_id", "pad_token_id")
+# What an adapter's config calls a base model that is not on the Hub: no path of this machine, and with three parts, so
+# that no library takes it for a name on the Hub. `python -m stages.model where` makes it, a link to the folder.
+BASE_LINK = "./models/base"
 
 
 @dataclass
@@ -32,6 +35,11 @@ def folder(model: Model) -> Path:
             return hub_model.folder(model.hub)
         case "random":
             return random_model.folder(model.random)
+
+
+def base_reference(model: Model) -> tuple[str, str | None]:
+    """The base model as the config of an adapter names it, the same on every machine: its name and its revision."""
+    return (model.hub.path, model.hub.revision) if model.source == "hub" else (BASE_LINK, None)
 
 
 def tokenizer(model: Model) -> Any:
@@ -70,7 +78,10 @@ def for_training(model: Model, lora: Lora, seed: int, gradient_checkpointing: bo
     with checks.readable(model, base):
         network = backend.load_to_train(base, model)
     checks.lora_targets(network, lora)
-    return backend.with_new_adapter(network, model, lora, seed, gradient_checkpointing)
+    tuned = backend.with_new_adapter(network, model, lora, seed, gradient_checkpointing)
+    config = tuned.peft_config["default"]
+    config.base_model_name_or_path, config.revision = base_reference(model)
+    return tuned
 
 
 def _tokenizer(model: Model, base: Path) -> Any:
