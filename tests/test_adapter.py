@@ -2,13 +2,18 @@
 
 import json
 import pickle
+import re
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from stages import params
+from stages.data.prompts import Formatter
 from stages.files.errors import UserError
 from stages.model import adapter, load
+from stages.params.__main__ import use
+from tests.conftest import ROOT, save_adapter
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +74,14 @@ def test_both_backends_attach_by_the_same_function(tiny, folder, monkeypatch):
     class Fake:
         @staticmethod
         def load_to_answer(where, chosen):
-            return load.transformers_backend.load_to_answer(where, chosen)
+            return load.hf_peft.load_to_answer(where, chosen)
 
         @staticmethod
         def ready_to_answer(loaded, chosen):
             return loaded.eval()
 
-    monkeypatch.setattr(load, "unsloth_backend", Fake)
+    monkeypatch.setattr(load, "unsloth_peft", Fake)
+    monkeypatch.setattr(load.checks, "machine", lambda _: None)
     beside = load.for_answers(tiny.model.model_copy(update={"backend": "unsloth"}), folder, 0.5).network
     merged = load.for_answers(tiny.model, folder, 0.5).network
     assert torch.allclose(logits(beside), logits(merged), atol=1e-4)
@@ -150,3 +156,45 @@ def test_too_little_memory_is_not_taken_for_a_wrong_adapter(tiny, folder, monkey
     monkeypatch.setattr("peft.PeftModel.from_pretrained", full)
     with pytest.raises(torch.OutOfMemoryError):
         load.for_answers(tiny.model, folder, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("source", "base", "revision"),
+    [
+        ("random", "./models/base", None),
+        ("hub", "deepseek-ai/DeepSeek-R1-Distill-Llama-8B", "6a6f4aa4197940add57724a7707d069478df56b1"),
+    ],
+)
+def test_an_adapter_names_its_base_model_alike_on_every_machine(tiny, tmp_path, monkeypatch, source, base, revision):
+    folder = load.folder(tiny.model)
+    monkeypatch.setattr(load, "folder", lambda _: folder)
+    monkeypatch.setattr("peft.utils.save_and_load.check_file_exists_on_hf_hub", None)  # the Hub is not asked
+    tuned = load.for_training(tiny.model.model_copy(update={"source": source}), tiny.lora, 1, False)
+    adapter.save(tuned, tmp_path / "adapter")
+    config = json.loads((tmp_path / "adapter" / adapter.CONFIG).read_text())
+    assert (config["base_model_name_or_path"], config["revision"]) == (base, revision)
+    assert str(folder) not in (tmp_path / "adapter" / adapter.CONFIG).read_text()
+
+
+def test_the_notebook_of_the_readme_answers_as_the_pipeline_does(workplace, tiny, monkeypatch, capsys):
+    text = (workplace / "presets/tiny.yaml").read_text().replace("dtype: float32", "dtype: bfloat16")
+    (workplace / "presets/tiny.yaml").write_text(text)
+    use("tiny")
+    chosen = params.load()
+    save_adapter(chosen, workplace / "models/adapter")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    [code] = [block for block in blocks if "# in your own notebook\n" in block]
+
+    names = {}
+    capsys.readouterr()
+    exec(compile(code, "README.md", "exec"), names)
+    answering = load.for_answers(chosen.model, workplace / "models/adapter", 1.0)
+    row = {"id": "1", "set": "free", "question": names["question"]}
+    [prompt] = Formatter(answering.tokenizer, chosen.prompt).examples([row])
+    asked = {"max_new_tokens": 184, "do_sample": False, "eos_token_id": sorted(answering.stop_ids)}
+    given = torch.tensor([prompt["prompt_ids"]])
+    ids = answering.network.generate(given, **asked)[0]
+    assert answering.network.dtype == names["model"].dtype == torch.bfloat16
+    assert not torch.equal(ids, load.for_answers(chosen.model, None, 1.0).network.generate(given, **asked)[0])
+    assert capsys.readouterr().out == f"{answering.tokenizer.decode(ids)}\n"

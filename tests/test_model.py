@@ -1,15 +1,22 @@
 """Base models load from safetensors alone, once, and are the model that they say they are."""
 
+import ast
+import hashlib
 import json
 import shutil
 import socket
+import sys
 
+import numpy as np
 import pytest
 import torch
+from gguf import GGUFWriter
 
 from stages.files.errors import UserError
+from stages.model import __main__ as command
 from stages.model import load
 from stages.model.weights import cache, gguf_package
+from tests.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +50,11 @@ def test_a_folder_is_made_once(tiny, monkeypatch):
     first = load.folder(tiny.model)
     monkeypatch.setattr("stages.model.weights.random_model._make", None)
     assert load.folder(tiny.model) == first
+
+
+def test_a_folder_is_labelled_for_people(tiny, committed):
+    assert load.folder(tiny.model).name.startswith("random-")
+    assert load.folder(committed.model).name.startswith("SmolLM2-135M-Instruct.Q4_1-")
 
 
 def test_other_code_makes_another_folder(monkeypatch, tmp_path):
@@ -97,6 +109,50 @@ def test_a_folder_that_fails_half_way_is_not_kept(tiny, monkeypatch, tmp_path):
 def test_an_embedded_model_that_is_not_the_pinned_one_is_refused(committed, change, line):
     with pytest.raises(UserError, match=line):
         gguf_package.folder(committed.model.package.model_copy(update=change))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "tensor", "line"),
+    [
+        ("nosuch", "token_embd.weight", r"^model\.package\.gguf_file: .*\.gguf: .*nosuch.*: choose another model$"),
+        ("llama", "rope_freqs.weight", r"^model\.package\.gguf_file: .*\.gguf: .*rope_freqs.*: choose another model$"),
+    ],
+)
+def test_a_gguf_file_that_cannot_be_right_is_refused(committed, tmp_path, monkeypatch, architecture, tensor, line):
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd/__init__.py").touch()
+    writer = GGUFWriter(tmp_path / "odd/odd.gguf", architecture)
+    writer.add_tensor(tensor, np.ones((4, 4), dtype=np.float32))
+    for write in (writer.write_header_to_file, writer.write_kv_data_to_file, writer.write_tensors_to_file):
+        write()
+    writer.close()
+    digest = hashlib.sha256((tmp_path / "odd/odd.gguf").read_bytes()).hexdigest()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("AI_MEDICAL_CHATBOT_CACHE", str(tmp_path / "cache"))
+    change = {"name": "odd", "gguf_file": "odd.gguf", "sha256": digest}
+    with pytest.raises(UserError, match=line) as error:
+        gguf_package.folder(committed.model.package.model_copy(update=change))
+    assert "\n" not in str(error.value)
+
+
+def test_a_conversion_holds_the_weights_once(tiny, committed, tmp_path, monkeypatch):
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    loaded = AutoModelForCausalLM.from_pretrained(load.folder(tiny.model))
+    loaded.config.quantization_config = {}
+    made = load.tokenizer(tiny.model)
+    monkeypatch.setattr(gguf_package.checks, "gguf", lambda _: None)
+    monkeypatch.setattr(AutoConfig, "from_pretrained", lambda *_, **__: loaded.config)
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", lambda *_, **__: made)
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", lambda *_, **__: loaded)
+    monkeypatch.setattr(PreTrainedTokenizerFast, "save_pretrained", lambda *_: None)
+    written = []
+    monkeypatch.setattr(LlamaForCausalLM, "save_pretrained", lambda plain, *_, **__: written.append(plain))
+    gguf_package._convert(tmp_path / "x.gguf", committed.model.package, tmp_path)
+    [plain] = written
+    assert plain is not loaded
+    pointers = {name: weight.data_ptr() for name, weight in loaded.named_parameters()}
+    assert {name: weight.data_ptr() for name, weight in plain.named_parameters()} == pointers
 
 
 def test_a_hub_model_that_cannot_be_had_is_one_clear_line(tiny):
@@ -230,3 +286,48 @@ def test_a_hub_that_does_not_answer_is_given_up(monkeypatch, own):
         with pytest.raises(httpx.TimeoutException):
             get_session().get(f"http://127.0.0.1:{deaf.getsockname()[1]}", **own)
     close_session()
+
+
+def test_where_prints_the_folder_alone_and_links_to_it(workplace, tiny, monkeypatch, capsys):
+    monkeypatch.setattr("stages.params.load", lambda: tiny)
+    monkeypatch.setattr(sys, "argv", ["stages.model", "where"])
+    (workplace / "models").mkdir()
+    (workplace / "models/base").symlink_to("elsewhere")
+    assert command.main() == 0
+    folder = load.folder(tiny.model)
+    assert capsys.readouterr().out == f"{folder}\n"
+    assert (workplace / "models/base").readlink() == folder
+
+
+def test_where_says_in_one_line_what_is_wrong(workplace, tiny, monkeypatch, capsys):
+    package = tiny.model.package.model_copy(update={"name": "no_such_package"})
+    model = tiny.model.model_copy(update={"source": "package", "package": package})
+    monkeypatch.setattr("stages.params.load", lambda: tiny.model_copy(update={"model": model}))
+    monkeypatch.setattr(sys, "argv", ["stages.model", "where"])
+    assert command.main() == 1
+    assert capsys.readouterr() == (
+        "",
+        "model.package.name: no_such_package is not installed: run `make install`\n",
+    )
+
+
+def messages(path):
+    """The parts of a module that a person gets to read: what is raised, and what is printed."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Raise) and node.exc:
+            yield node.exc
+        if isinstance(node, ast.Call) and getattr(node.func, "id", None) in ("UserError", "print"):
+            yield node
+
+
+def test_no_file_that_computes_holds_the_text_of_a_message():
+    room = ROOT / "stages/model"
+    others = {room / "model_errors.py", room / "checks.py", *(room / "memory").iterdir()}
+    found = {
+        f"{path}, line {node.lineno}: {text.value}"
+        for path in set(room.rglob("*.py")) - others
+        for node in messages(path)
+        for text in ast.walk(node)
+        if isinstance(text, ast.Constant) and isinstance(text.value, str)
+    }
+    assert found == set()

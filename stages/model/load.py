@@ -1,19 +1,19 @@
 """The base model that params name: its folder, its tokenizer, and its weights with or without an adapter."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stages.files.errors import UserError, explained, words
-from stages.model.adapter import attach, check_targets
-from stages.model.backends import hf_peft as transformers_backend
-from stages.model.backends import unsloth_peft as unsloth_backend
+from stages.model import checks
+from stages.model.adapter import attach
+from stages.model.backends import hf_peft, unsloth_peft
 from stages.model.weights import gguf_package, hub_model, random_model
 from stages.params.schema import Lora, Model
 
 SPECIAL = ("bos_token_id", "eos_token_id", "pad_token_id")
+# What an adapter's config calls a base model that is not on the Hub: no path of this machine, and with three parts, so
+# that no library takes it for a name on the Hub. `python -m stages.model where` makes it, a link to the folder.
+BASE_LINK = "./models/base"
 
 
 @dataclass
@@ -37,6 +37,11 @@ def folder(model: Model) -> Path:
             return random_model.folder(model.random)
 
 
+def base_reference(model: Model) -> tuple[str, str | None]:
+    """The base model as the config of an adapter names it, the same on every machine: its name and its revision."""
+    return (model.hub.path, model.hub.revision) if model.source == "hub" else (BASE_LINK, None)
+
+
 def tokenizer(model: Model) -> Any:
     """The tokenizer of the base model, padding on the left; its pad token is its stop token where it has none."""
     return _tokenizer(model, folder(model))
@@ -49,18 +54,18 @@ def for_answers(model: Model, adapter: Path | None, scale: float) -> LoadedModel
     """
     from transformers import GenerationConfig
 
-    backend = _backend(model)
-    place = folder(model)
-    with _readable(model, place):
-        network = backend.load_to_answer(place, model)
+    checks.machine(model)
+    backend, base = _backend(model), folder(model)
+    with checks.readable(model, base):
+        network = backend.load_to_answer(base, model)
     # A hub model may bring settings for sampling, penalties for repetition among them, which greedy answers would keep.
     given = network.generation_config
     network.generation_config = GenerationConfig(**{name: getattr(given, name) for name in SPECIAL})
-    loaded_tokenizer = _tokenizer(model, place)
-    stop_ids = _stop_ids(loaded_tokenizer, given, network.config, network.config.get_text_config())
+    tokens = _tokenizer(model, base)
+    stop_ids = _stop_ids(tokens, given, network.config, network.config.get_text_config())
     if adapter is not None:
         network = attach(network, adapter, scale)
-    return LoadedModel(backend.ready_to_answer(network, model), loaded_tokenizer, stop_ids)
+    return LoadedModel(backend.ready_to_answer(network, model), tokens, stop_ids)
 
 
 def for_training(model: Model, lora: Lora, seed: int, gradient_checkpointing: bool) -> Any:
@@ -68,19 +73,22 @@ def for_training(model: Model, lora: Lora, seed: int, gradient_checkpointing: bo
 
     Raises UserError where `lora` names a module or a layer that the model does not have.
     """
-    backend = _backend(model)
-    place = folder(model)
-    with _readable(model, place):
-        loaded = backend.load_to_train(place, model)
-    check_targets(loaded, lora)
-    return backend.with_new_adapter(loaded, model, lora, seed, gradient_checkpointing)
+    checks.machine(model)
+    backend, base = _backend(model), folder(model)
+    with checks.readable(model, base):
+        network = backend.load_to_train(base, model)
+    checks.lora_targets(network, lora)
+    tuned = backend.with_new_adapter(network, model, lora, seed, gradient_checkpointing)
+    config = tuned.peft_config["default"]
+    config.base_model_name_or_path, config.revision = base_reference(model)
+    return tuned
 
 
-def _tokenizer(model: Model, place: Path) -> Any:
+def _tokenizer(model: Model, base: Path) -> Any:
     from transformers import AutoTokenizer
 
-    with _readable(model, place):
-        loaded = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+    with checks.readable(model, base):
+        loaded = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
     loaded.padding_side = "left"
     if loaded.pad_token is None:
         loaded.pad_token = loaded.eos_token
@@ -96,35 +104,9 @@ def _stop_ids(*named_in: Any) -> frozenset[int]:
     return frozenset(ids - {None})
 
 
-@contextmanager
-def _readable(model: Model, place: Path) -> Iterator[None]:
-    """Say in a line that the files of a model cannot be used: damaged, incomplete, or of a kind unknown here."""
-    from safetensors import SafetensorError
-
-    name, remedy = f"model folder {place}", "remove it, then `dvc repro` makes it again"
-    damaged: tuple[type[Exception], ...] = (SafetensorError, OSError, ValueError)
-    if model.source == "hub":
-        name = f"model {model.hub.path} at {model.hub.revision[:12]}"
-        remedy = f"choose another, or remove {place} if its files are damaged"
-        damaged += (ImportError, KeyError, TypeError, AttributeError)  # a config of another kind of model
-    try:
-        yield
-    except (*damaged, RuntimeError) as error:
-        # A weight of another shape is a RuntimeError that names this option.
-        if explained(error) or not (isinstance(error, damaged) or "ignore_mismatched_sizes" in str(error)):
-            raise
-        raise UserError(f"{name}: cannot be loaded ({type(error).__name__}): {words(error)}: {remedy}") from None
-
-
-def check(model: Model) -> None:
-    """Raise UserError where this machine has not what the backend needs."""
-    if model.backend == "unsloth":
-        unsloth_backend.check()
-
-
 def _backend(model: Model) -> Any:
     match model.backend:
         case "transformers":
-            return transformers_backend
+            return hf_peft
         case "unsloth":
-            return unsloth_backend
+            return unsloth_peft

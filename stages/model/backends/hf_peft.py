@@ -1,11 +1,10 @@
 """Hugging Face transformers and PEFT: any machine, CPU or GPU."""
 
-import importlib.util
 import os
 from pathlib import Path
 from typing import Any
 
-from stages.files.errors import UserError, words
+from stages.model import model_errors
 from stages.params.schema import Lora, Model
 
 
@@ -31,7 +30,7 @@ def ready_to_answer(loaded: Any, model: Model) -> Any:
             try:
                 loaded = loaded.merge_and_unload(safe_merge=True)
             except ValueError as error:  # what safe_merge raises for NaN and infinity
-                raise UserError(f"adapter.scale: {words(error)}: lower it, or training.learning_rate") from None
+                raise model_errors.merge_overflow(error) from None
         loaded = loaded.to(getattr(torch, model.dtype))
     return loaded.eval()
 
@@ -51,8 +50,7 @@ def with_new_adapter(loaded: Any, model: Model, lora: Lora, seed: int, gradient_
     import torch
     from peft import LoraConfig, get_peft_model
 
-    from stages.model.ops import fused_lora as kernels
-    from stages.model.ops import varlen_attention
+    from stages.model.ops import fused_lora, varlen_attention
 
     if loaded.device.type == "cuda" and varlen_attention.plain(loaded.config):
         loaded.set_attn_implementation(varlen_attention.NAME)
@@ -60,8 +58,8 @@ def with_new_adapter(loaded: Any, model: Model, lora: Lora, seed: int, gradient_
     try:
         tuned = get_peft_model(loaded, LoraConfig(task_type="CAUSAL_LM", **lora.model_dump()))
     except ValueError as error:
-        raise UserError(f"lora.target_modules: {words(error, 300)}") from None
-    kernels.fuse(tuned)
+        raise model_errors.unsupported_target(error) from None
+    fused_lora.fuse(tuned)
     return tuned
 
 
@@ -75,10 +73,6 @@ def _load(folder: Path, model: Model, dtype: Any) -> Any:
     on_gpu = torch.cuda.is_available()
     options: dict[str, Any] = {"dtype": dtype or "auto", "trust_remote_code": False, "use_safetensors": True}
     if model.load_in_4bit:
-        if not on_gpu:
-            raise UserError("model.load_in_4bit: true needs a CUDA GPU, and there is none: set it to false")
-        if importlib.util.find_spec("bitsandbytes") is None:
-            raise UserError("model.load_in_4bit: true needs bitsandbytes, which is not installed: make install-gpu")
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
@@ -88,23 +82,12 @@ def _load(folder: Path, model: Model, dtype: Any) -> Any:
     if on_gpu:
         options["device_map"] = {"": 0}
     elif model.dtype != "float32" and not torch.backends.cpu.get_cpu_capability().startswith(("AVX512", "SVE")):
-        print(f"model.dtype: {model.dtype} is slow on this CPU: float32 may be faster (and gives other answers)")
+        print(model_errors.slow_dtype(model.dtype))
     loaded, found = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True, **options)
     if missing := sorted(found["missing_keys"]):  # transformers would fill them with random numbers
-        raise ValueError(f"its weights lack {', '.join(missing[:3])}{' and others' if missing[3:] else ''}")
+        raise model_errors.weights_missing(missing)
     if model.use_liger_kernel:
-        _fuse_layers(loaded)
-    return loaded
+        from transformers.integrations.liger import apply_liger_kernel
 
-
-def _fuse_layers(loaded: Any) -> None:
-    from transformers.integrations.liger import apply_liger_kernel
-
-    if loaded.device.type != "cuda":
-        raise UserError("model.use_liger_kernel: true needs a CUDA GPU, and there is none: set it to false")
-    try:
         apply_liger_kernel(loaded, {"cross_entropy": False, "fused_linear_cross_entropy": False})
-    except ImportError:
-        raise UserError(
-            "model.use_liger_kernel: true needs liger-kernel, which is not installed: make install-gpu"
-        ) from None
+    return loaded

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from stages.files.errors import UserError
+from stages.model import model_errors
 from stages.params.schema import Lora, Model
 
 
@@ -65,23 +65,14 @@ def _lend_flash_attention() -> None:
     attention_dispatch.HAS_FLASH_ATTENTION = True
 
 
-def check() -> None:
-    """Raise UserError where there is no GPU."""
-    import torch
-
-    if not torch.cuda.is_available():
-        raise UserError("model.backend: unsloth needs a CUDA GPU, and there is none here: set it to transformers")
-
-
 def _fast_language_model() -> Any:
     import os
 
-    check()
     os.environ.setdefault("UNSLOTH_DISABLE_STATISTICS", "1")
     try:
         from unsloth import FastLanguageModel
     except ImportError as error:
-        raise UserError(f"model.backend: unsloth cannot be imported ({error}): make install-gpu") from None
+        raise model_errors.unsloth_broken(error) from None
     return FastLanguageModel
 
 

@@ -10,7 +10,7 @@ from stages.params.schema import Params
 MOMENTS = {"adamw_8bit": 2, "paged_adamw_8bit": 2}
 # What plain transformers keeps for the backward pass, against fused norms, rotations and activations.
 UNFUSED = 1.5
-LOGITS = 256 * 8  # rows of a chunk of the loss, and bytes of a logit on its way (kernels/loss.py)
+LOGITS = 256 * 8  # rows of a chunk of the loss, and bytes of a logit on its way (train/loss.py)
 
 
 def estimate(loaded: Any, params: Params, lengths: list[int]) -> Parts:
