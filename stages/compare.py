@@ -9,8 +9,7 @@ import json
 from importlib.metadata import version
 from pathlib import Path
 
-from stages.files import records
-from stages.files.errors import UserError
+from stages.files import errors, records
 from stages.params.schema import Params
 from stages.runtime import stage
 
@@ -70,7 +69,7 @@ def read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UserError(f"{path}: not found: run `dvc repro`, which makes it") from None
+        raise errors.not_made(path) from None
 
 
 def revisions(params: Params) -> dict[str, str]:

@@ -12,9 +12,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from stages.data import dataset, evaluation_sets
+from stages.data import data_errors, dataset, evaluation_sets
 from stages.files import records
-from stages.files.errors import UserError, naming
+from stages.files.errors import naming
 from stages.params.schema import Params
 from stages.runtime import stage
 
@@ -51,7 +51,7 @@ def main(params: Params) -> str:
                 yield row
         cleaner.check(f"dataset {params.dataset.source}", params.dataset.max_dropped_share)
         if not heldout:
-            raise UserError("dataset: no held-out row: give it more rows, or change dataset.eval_share")
+            raise data_errors.no_held_out_row()
 
     from stages.data.leaks import Leaks
 
@@ -72,11 +72,14 @@ def main(params: Params) -> str:
         leaks[name][reason] = number
 
     kept = {"train": train_count, "heldout": len(heldout), **Counter(row["set"] for row in asked)}
-    records.write_json(SUMMARY, {"source": params.dataset.source, "kept": kept, "dropped": dropped, "leaks": leaks})
-    lost = sum(sum(reasons.values()) for reasons in dropped.values())
-    records.write_json(METRICS, {"rows": train_count, "dropped": lost + leaked.total()})
+    unused = {"dataset": cleaner.unused, **{name: cleaners[name].unused for name in sets}}
+    summary = {"source": params.dataset.source, "kept": kept, "dropped": dropped, "leaks": leaks, "unused": unused}
+    records.write_json(SUMMARY, summary)
+    lost, spare = sum(sum(reasons.values()) for reasons in dropped.values()), sum(unused.values())
+    records.write_json(METRICS, {"rows": train_count, "dropped": lost + leaked.total(), "unused": spare})
     counts = ", ".join(f"{name} {count}" for name, count in kept.items())
-    return f"{counts}; dropped {lost}, and {leaked.total()} training rows that overlap an evaluation row"
+    said = f"{counts}; dropped {lost}, and {leaked.total()} training rows that overlap an evaluation row"
+    return said + (f"; {spare} good rows beyond train_rows, eval_rows and rows are used nowhere" if spare else "")
 
 
 def without_leaks(
@@ -94,10 +97,7 @@ def without_leaks(
             kept += 1
             yield row
     if not kept:
-        raise UserError(
-            f"dataset: no train row is left of {count}: {leaked.total()} overlap an evaluation row: give it more rows, "
-            "or change dataset.eval_share"
-        )
+        raise data_errors.no_train_row(count, leaked.total())
 
 
 if __name__ == "__main__":

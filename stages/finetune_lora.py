@@ -11,7 +11,7 @@ from pathlib import Path
 
 from stages.files import records
 from stages.files.errors import UserError
-from stages.model import adapter, load, memory
+from stages.model import adapter, base_model, load, memory
 from stages.model.memory import training as step
 from stages.params.schema import Params
 from stages.runtime import costs, processor, resume, stage, tracking
@@ -51,7 +51,7 @@ def main(params: Params) -> str:
             args=config(params),
             train_dataset=train,
             eval_dataset=Dataset.from_list(examples(HELDOUT)) if params.training.eval_strategy != "no" else None,
-            processing_class=load.tokenizer(params.model),
+            processing_class=base_model.tokenizer(params.model),
             callbacks=[LastStep(), *tracking.callbacks(wandb_mode)],
             place=folder,
         )

@@ -10,10 +10,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from stages.data import prompts
+from stages.data import data_errors, prompts
 from stages.files import records
-from stages.files.errors import UserError
-from stages.model import load
+from stages.model import base_model
 from stages.params.schema import Params
 from stages.runtime import stage
 
@@ -29,7 +28,7 @@ BATCH = 1000
 
 def main(params: Params) -> str:
     """Write data/prompts and the token statistics; returns the summary."""
-    formatter = prompts.Formatter(load.tokenizer(params.model), params.prompt)
+    formatter = prompts.Formatter(base_model.tokenizer(params.model), params.prompt)
     lengths: list[int] = []
     counts: Counter[str] = Counter()
     example = {}
@@ -48,7 +47,7 @@ def main(params: Params) -> str:
                 example.setdefault("completion", row["completion"])
                 yield row
         if not lengths:
-            raise UserError(f"prompt.max_length {params.prompt.max_length}: no training row fits: raise it")
+            raise data_errors.no_row_fits(params.prompt.max_length)
 
     def asked_rows(rows: Iterable[records.Row]) -> Iterator[records.Row]:
         for batch in records.batches(rows, BATCH):

@@ -99,9 +99,9 @@ def save_adapter(params, folder):
 @pytest.fixture(scope="session")
 def tiny_tokenizer(tiny):
     """A byte tokenizer that adds a BOS token, as Llama's does."""
-    from stages.model import load
+    from stages.model import base_model
 
-    return load.tokenizer(tiny.model)
+    return base_model.tokenizer(tiny.model)
 
 
 @pytest.fixture(scope="session")

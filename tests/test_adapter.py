@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from stages import params
 from stages.data.prompts import Formatter
 from stages.files.errors import UserError
-from stages.model import adapter, load
+from stages.model import adapter, base_model, load
 from stages.params.__main__ import use
 from tests.conftest import ROOT, save_adapter
 
@@ -166,7 +166,7 @@ def test_too_little_memory_is_not_taken_for_a_wrong_adapter(tiny, folder, monkey
     ],
 )
 def test_an_adapter_names_its_base_model_alike_on_every_machine(tiny, tmp_path, monkeypatch, source, base, revision):
-    folder = load.folder(tiny.model)
+    folder = base_model.folder(tiny.model)
     monkeypatch.setattr(load, "folder", lambda _: folder)
     monkeypatch.setattr("peft.utils.save_and_load.check_file_exists_on_hf_hub", None)  # the Hub is not asked
     tuned = load.for_training(tiny.model.model_copy(update={"source": source}), tiny.lora, 1, False)

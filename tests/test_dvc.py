@@ -49,7 +49,8 @@ def test_a_stage_that_takes_long_depends_on_no_wording(name):
     for path in transitive(Path(f"stages/{name}.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("UserError", "print"):
-                assert not node.args, f"{path}:{node.lineno}"
+                said = [one for one in ast.walk(node) if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+                assert not said, f"{path}:{node.lineno}"
 
 
 @pytest.mark.parametrize("name", ORDER)

@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from stages import finetune_lora, params
-from stages.model import load
+from stages.model import base_model, load
 from stages.params.__main__ import merged
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
@@ -40,7 +40,7 @@ def reference():
     from transformers import AutoModelForCausalLM
 
     tiny = small()
-    plain = AutoModelForCausalLM.from_pretrained(load.folder(tiny.model), dtype=torch.float32)
+    plain = AutoModelForCausalLM.from_pretrained(base_model.folder(tiny.model), dtype=torch.float32)
     plain = get_peft_model(plain, LoraConfig(task_type="CAUSAL_LM", **tiny.lora.model_dump())).cuda()
     fill(plain)
     total = sum(
@@ -60,7 +60,7 @@ def test_graphs_answer_as_generate_does_while_slots_end_and_move():
     from stages.generate.engines import continuous_batching, hf_generate
 
     tiny, limits = small(), [3, 20, 7, 15, 1]
-    answering, tokenizer = load.for_answers(tiny.model, None, 1.0), load.tokenizer(tiny.model)
+    answering, tokenizer = load.for_answers(tiny.model, None, 1.0), base_model.tokenizer(tiny.model)
     generation = tiny.generation.model_copy(update={"batch_size": 3, "chunk_size": 5, "max_new_tokens": 20})
     one_by_one = generation.model_copy(update={"batch_size": 1})
     with tqdm(total=10) as progress:
@@ -87,7 +87,7 @@ def test_rows_end_to_end_are_trained_as_rows_alone(reference, backend, liger):
         model=tuned,
         args=finetune_lora.config(tiny),
         train_dataset=Dataset.from_list(rows),
-        processing_class=load.tokenizer(tiny.model),
+        processing_class=base_model.tokenizer(tiny.model),
     )
     fill(trainer.model)
     trainer.model.train()

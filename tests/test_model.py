@@ -14,7 +14,7 @@ from gguf import GGUFWriter
 
 from stages.files.errors import UserError
 from stages.model import __main__ as command
-from stages.model import load
+from stages.model import base_model, load
 from stages.model.weights import cache, gguf_package
 from tests.conftest import ROOT
 
@@ -31,15 +31,15 @@ def test_the_embedded_model_keeps_its_logits_through_the_conversion(committed):
 
     path = gguf_package.gguf_path(committed.model.package)
     original = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
-    converted = AutoModelForCausalLM.from_pretrained(load.folder(committed.model), dtype=torch.float32)
-    tokenizer = AutoTokenizer.from_pretrained(load.folder(committed.model))
+    converted = AutoModelForCausalLM.from_pretrained(base_model.folder(committed.model), dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(base_model.folder(committed.model))
     ids = tokenizer("What is the CURB-65 score of a man of 84?", return_tensors="pt").input_ids
     with torch.inference_mode():
         assert torch.equal(original(ids).logits, converted(ids).logits)
 
 
 def test_the_embedded_tokenizer_stops_at_the_end_of_a_turn(committed):
-    tokenizer = load.tokenizer(committed.model)
+    tokenizer = base_model.tokenizer(committed.model)
     assert (tokenizer.eos_token, tokenizer.pad_token) == ("<|im_end|>", "<|endoftext|>")
     assert tokenizer("a").input_ids[0] != tokenizer.bos_token_id
     text = "Temp 38.9 °C, CHA₂DS₂-VASc ≥ 2 <think>\nwhy\n</think>"
@@ -47,14 +47,14 @@ def test_the_embedded_tokenizer_stops_at_the_end_of_a_turn(committed):
 
 
 def test_a_folder_is_made_once(tiny, monkeypatch):
-    first = load.folder(tiny.model)
+    first = base_model.folder(tiny.model)
     monkeypatch.setattr("stages.model.weights.random_model._make", None)
-    assert load.folder(tiny.model) == first
+    assert base_model.folder(tiny.model) == first
 
 
 def test_a_folder_is_labelled_for_people(tiny, committed):
-    assert load.folder(tiny.model).name.startswith("random-")
-    assert load.folder(committed.model).name.startswith("SmolLM2-135M-Instruct.Q4_1-")
+    assert base_model.folder(tiny.model).name.startswith("random-")
+    assert base_model.folder(committed.model).name.startswith("SmolLM2-135M-Instruct.Q4_1-")
 
 
 def test_other_code_makes_another_folder(monkeypatch, tmp_path):
@@ -90,7 +90,7 @@ def test_a_folder_that_fails_half_way_is_not_kept(tiny, monkeypatch, tmp_path):
 
     monkeypatch.setattr("stages.model.weights.random_model._make", broken)
     with pytest.raises(KeyboardInterrupt):
-        load.folder(tiny.model)
+        base_model.folder(tiny.model)
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"]
 
 
@@ -138,9 +138,9 @@ def test_a_gguf_file_that_cannot_be_right_is_refused(committed, tmp_path, monkey
 def test_a_conversion_holds_the_weights_once(tiny, committed, tmp_path, monkeypatch):
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    loaded = AutoModelForCausalLM.from_pretrained(load.folder(tiny.model))
+    loaded = AutoModelForCausalLM.from_pretrained(base_model.folder(tiny.model))
     loaded.config.quantization_config = {}
-    made = load.tokenizer(tiny.model)
+    made = base_model.tokenizer(tiny.model)
     monkeypatch.setattr(gguf_package.checks, "gguf", lambda _: None)
     monkeypatch.setattr(AutoConfig, "from_pretrained", lambda *_, **__: loaded.config)
     monkeypatch.setattr(AutoTokenizer, "from_pretrained", lambda *_, **__: made)
@@ -158,7 +158,7 @@ def test_a_conversion_holds_the_weights_once(tiny, committed, tmp_path, monkeypa
 def test_a_hub_model_that_cannot_be_had_is_one_clear_line(tiny):
     hub = tiny.model.hub.model_copy(update={"path": "nobody/no-such-model"})
     with pytest.raises(UserError, match="model nobody/no-such-model at 6a6f4aa41979: ") as error:
-        load.folder(tiny.model.model_copy(update={"source": "hub", "hub": hub}))
+        base_model.folder(tiny.model.model_copy(update={"source": "hub", "hub": hub}))
     assert "\n" not in str(error.value)
 
 
@@ -214,7 +214,7 @@ def test_the_named_modules_of_the_named_layers_are_trained(tiny):
 
 
 def test_settings_for_sampling_that_a_model_brings_do_not_reach_greedy_answers(tiny, tmp_path, monkeypatch):
-    folder = shutil.copytree(load.folder(tiny.model), tmp_path / "model")
+    folder = shutil.copytree(base_model.folder(tiny.model), tmp_path / "model")
     given = json.loads((folder / "generation_config.json").read_text())
     sampling = {"do_sample": True, "temperature": 0.3, "repetition_penalty": 1.9, "no_repeat_ngram_size": 2}
     (folder / "generation_config.json").write_text(json.dumps({**given, **sampling, "eos_token_id": [5, 6]}))
@@ -241,7 +241,7 @@ def test_settings_for_sampling_that_a_model_brings_do_not_reach_greedy_answers(t
 def test_every_token_that_a_model_names_as_its_end_is_a_stop_token(
     tiny, tmp_path, monkeypatch, in_generation, in_config, stops
 ):
-    folder = shutil.copytree(load.folder(tiny.model), tmp_path / "model")
+    folder = shutil.copytree(base_model.folder(tiny.model), tmp_path / "model")
     for name, ids in (("generation_config.json", in_generation), ("config.json", in_config)):
         given = json.loads((folder / name).read_text())
         (folder / name).write_text(json.dumps({**given, "eos_token_id": ids}))
@@ -260,15 +260,15 @@ def test_an_impossible_cache_folder_is_one_clear_line(tiny, tmp_path, monkeypatc
     with pytest.raises(
         UserError, match=r"^.*file.*models: .*\(Not a directory\): set AI_MEDICAL_CHATBOT_CACHE to"
     ) as error:
-        load.folder(tiny.model)
+        base_model.folder(tiny.model)
     assert "\n" not in str(error.value)
 
 
 def test_a_model_that_is_in_the_cache_needs_no_right_to_write(tiny, monkeypatch):
-    first = load.folder(tiny.model)
+    first = base_model.folder(tiny.model)
     monkeypatch.setattr("tempfile.TemporaryFile", None)
     monkeypatch.setattr("filelock.FileLock", None)
-    assert load.folder(tiny.model) == first
+    assert base_model.folder(tiny.model) == first
 
 
 @pytest.mark.parametrize("own", [{}, {"timeout": None}, {"timeout": 600}], ids=str)
@@ -294,7 +294,7 @@ def test_where_prints_the_folder_alone_and_links_to_it(workplace, tiny, monkeypa
     (workplace / "models").mkdir()
     (workplace / "models/base").symlink_to("elsewhere")
     assert command.main() == 0
-    folder = load.folder(tiny.model)
+    folder = base_model.folder(tiny.model)
     assert capsys.readouterr().out == f"{folder}\n"
     assert (workplace / "models/base").readlink() == folder
 

@@ -72,6 +72,7 @@ def context(rows, **more):
             "kept": {"train": 40, "heldout": 20},
             "dropped": {"dataset": {"asked twice": 7}},
             "leaks": {"heldout": {"same words": 4}},
+            "unused": {"dataset": 18},
         },
         "prompts": {
             "tokens": {"median": 30, "min": 20, "max": 40},
@@ -242,7 +243,13 @@ def test_a_hostile_text_is_text_wherever_it_stands(text):
     whole = context(
         rows,
         free=[{"question": text, **{arm: rows[0][arm] for arm in comparison.ARMS}}],
-        dataset={"source": text, "kept": {text: 1}, "dropped": {text: {text: 1}}, "leaks": {text: {text: 2}}},
+        dataset={
+            "source": text,
+            "kept": {text: 1},
+            "dropped": {text: {text: 1}},
+            "leaks": {text: {text: 2}},
+            "unused": {text: 1},
+        },
         params={text: {text: text}},
         versions={text: text},
         revisions={text: text},
@@ -347,7 +354,9 @@ def test_the_summary_is_one_screen_without_a_word_of_a_model():
 
 def test_the_limits_speak_of_this_run():
     assert "The built-in questions ask for bedside scores" in page.html(context(sample()))
-    other = page.html(context(sample(), dataset={"source": "hub", "kept": {}, "dropped": {}, "leaks": {}}))
+    other = page.html(
+        context(sample(), dataset={"source": "hub", "kept": {}, "dropped": {}, "leaks": {}, "unused": {}})
+    )
     assert "The built-in questions" not in other
     assert "come from the same dataset as the training rows" in other
 

@@ -326,11 +326,11 @@ def test_a_limit_that_no_library_fits_into(place):
 
 
 def test_a_model_folder_that_is_damaged(place, tiny, monkeypatch):
-    from stages.model import load
+    from stages.model import base_model
 
     monkeypatch.setenv("AI_MEDICAL_CHATBOT_CACHE", str(place / "mine"))
     before = outputs(place)
-    folder = load.folder(tiny.model)
+    folder = base_model.folder(tiny.model)
     with (folder / "model.safetensors").open("r+b") as file:
         file.truncate(5000)
     line = one_line(forked("baseline_infer"), "baseline_infer")
@@ -479,13 +479,13 @@ def test_two_at_once(clones, tmp_path):
 
 @pytest.mark.parametrize("wants", ["pickle", "code"])
 def test_a_model_with_code_in_it_is_refused(place, tiny, wants, monkeypatch):
-    from stages.model import load
+    from stages.model import base_model
 
     hub = tiny.model.hub
     folder = place / "snapshot"
     folder.mkdir()
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(folder))
-    for path in load.folder(tiny.model).iterdir():
+    for path in base_model.folder(tiny.model).iterdir():
         if wants == "code" or path.suffix != ".safetensors":
             shutil.copy(path, folder)
     bomb = f"open({str(place / 'exploded')!r}, 'w')"
@@ -553,9 +553,9 @@ def config(file="config.json", **changed):
     ],
 )
 def test_a_hub_model_of_no_use(place, tiny, change, reason, monkeypatch):
-    from stages.model import load
+    from stages.model import base_model
 
-    folder = shutil.copytree(load.folder(tiny.model), place / "snapshot")
+    folder = shutil.copytree(base_model.folder(tiny.model), place / "snapshot")
     (folder / "evil.py").write_text(f"open({str(place / 'exploded')!r}, 'w')\nclass Model: pass\nclass T: pass\n")
     change(folder)
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(folder))

@@ -1,7 +1,5 @@
 """The wording of every error about rows and prompts: an edit here reruns no stage."""
 
-# ruff: noqa: D103 - a name says which error a function returns
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any

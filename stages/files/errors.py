@@ -35,6 +35,16 @@ class UserError(Exception):
     """A mistake in params, data or surroundings; its text says what was wrong, where, and what to do."""
 
 
+def not_made(path: Path) -> UserError:
+    """An output of an earlier stage is missing."""
+    return UserError(f"{path}: not found: run `dvc repro`, which makes it")
+
+
+def damaged(where: str, reason: str) -> UserError:
+    """An output of an earlier stage cannot be read."""
+    return UserError(f"{where}: damaged ({reason}): run `dvc repro`, which makes it again")
+
+
 def explained(error: Exception) -> str | None:
     """One line for an error of the machine (no memory, no space, a file in the way); None for one of the code."""
     return out_of_memory(error) or unusable_file(error)

@@ -10,7 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from stages.files.errors import UserError, naming
+from stages.files import errors
+from stages.files.errors import naming
 
 Row = dict[str, Any]
 
@@ -74,15 +75,14 @@ def read(path: Path) -> Iterator[Row]:
                 try:
                     row = json.loads(text)
                 except (ValueError, RecursionError) as error:
-                    reason = getattr(error, "msg", error)
-                    raise UserError(f"{path}, line {number}: no JSON ({reason}): run `dvc repro`") from None
+                    raise errors.damaged(f"{path}, line {number}", f"no JSON, {getattr(error, 'msg', error)}") from None
                 if not isinstance(row, dict):
-                    raise UserError(f"{path}, line {number}: damaged, no object: run `dvc repro`, which makes it again")
+                    raise errors.damaged(f"{path}, line {number}", "no object")
                 yield row
     except FileNotFoundError:
-        raise UserError(f"{path}: not found: run `dvc repro`, which makes it") from None
+        raise errors.not_made(path) from None
     except UnicodeDecodeError:
-        raise UserError(f"{path}: damaged, not UTF-8: run `dvc repro`, which makes it again") from None
+        raise errors.damaged(str(path), "not UTF-8") from None
 
 
 def count(path: Path) -> int | None:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from stages.files import records
 from stages.files.records import Row
 from stages.generate import engine, generate, generation_errors, likelihood
-from stages.model import load, memory
+from stages.model import checks, load, memory
 from stages.model.memory import generation as generation_memory
 from stages.params.schema import Generation, Model, Params
 from stages.runtime import costs
@@ -29,7 +29,7 @@ def settings(params: Params) -> list[Model | Generation]:
 
 def load_model(params: Params, adapter: Path | None = None, scale: float = 1.0) -> Any:
     """The model that answers, a stages.model.load.LoadedModel: the base, with an adapter times `scale` where given."""
-    load.check(params.model)  # now, not once all is answered and the training begins
+    checks.machine(params.model)  # now, not once all is answered and the training begins
     return load.for_answers(settings(params)[0], adapter, scale)
 
 

@@ -10,16 +10,16 @@ from pathlib import Path
 
 from stages import params
 from stages.files.errors import UserError
-from stages.model import load
+from stages.model import base_model
 from stages.params.schema import Model
 
 
 def where(model: Model) -> Path:
     """The folder of the base model, which the name in an adapter's config leads to from now on."""
     with contextlib.redirect_stdout(sys.stderr):  # what is said on the way is no part of the answer
-        folder = load.folder(model)
-    name, _ = load.base_reference(model)
-    if name == load.BASE_LINK:
+        folder = base_model.folder(model)
+    name, _ = base_model.base_reference(model)
+    if name == base_model.BASE_LINK:
         link = Path(name)
         link.parent.mkdir(exist_ok=True)
         partial = link.with_suffix(".partial")

@@ -1,19 +1,15 @@
-"""The base model that params name: its folder, its tokenizer, and its weights with or without an adapter."""
+"""The weights of the base model, with or without an adapter."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stages.model import checks
+from stages.model import base_model, checks
 from stages.model.adapter import attach
 from stages.model.backends import hf_peft, unsloth_peft
-from stages.model.weights import gguf_package, hub_model, random_model
 from stages.params.schema import Lora, Model
 
 SPECIAL = ("bos_token_id", "eos_token_id", "pad_token_id")
-# What an adapter's config calls a base model that is not on the Hub: no path of this machine, and with three parts, so
-# that no library takes it for a name on the Hub. `python -m stages.model where` makes it, a link to the folder.
-BASE_LINK = "./models/base"
 
 
 @dataclass
@@ -26,27 +22,6 @@ class LoadedModel:
     cache: dict[str, Any] = field(default_factory=dict)  # what an engine keeps from call to call
 
 
-def folder(model: Model) -> Path:
-    """The Hugging Face folder of the base model, fetched or made on the first call."""
-    match model.source:
-        case "package":
-            return gguf_package.folder(model.package)
-        case "hub":
-            return hub_model.folder(model.hub)
-        case "random":
-            return random_model.folder(model.random)
-
-
-def base_reference(model: Model) -> tuple[str, str | None]:
-    """The base model as the config of an adapter names it, the same on every machine: its name and its revision."""
-    return (model.hub.path, model.hub.revision) if model.source == "hub" else (BASE_LINK, None)
-
-
-def tokenizer(model: Model) -> Any:
-    """The tokenizer of the base model, padding on the left; its pad token is its stop token where it has none."""
-    return _tokenizer(model, folder(model))
-
-
 def for_answers(model: Model, adapter: Path | None, scale: float) -> LoadedModel:
     """The model that answers: the base, with the adapter times `scale` where one is given.
 
@@ -55,13 +30,13 @@ def for_answers(model: Model, adapter: Path | None, scale: float) -> LoadedModel
     from transformers import GenerationConfig
 
     checks.machine(model)
-    backend, base = _backend(model), folder(model)
+    backend, base = _backend(model), base_model.folder(model)
     with checks.readable(model, base):
         network = backend.load_to_answer(base, model)
     # A hub model may bring settings for sampling, penalties for repetition among them, which greedy answers would keep.
     given = network.generation_config
     network.generation_config = GenerationConfig(**{name: getattr(given, name) for name in SPECIAL})
-    tokens = _tokenizer(model, base)
+    tokens = base_model.tokenizer(model)
     stop_ids = _stop_ids(tokens, given, network.config, network.config.get_text_config())
     if adapter is not None:
         network = attach(network, adapter, scale)
@@ -74,25 +49,14 @@ def for_training(model: Model, lora: Lora, seed: int, gradient_checkpointing: bo
     Raises UserError where `lora` names a module or a layer that the model does not have.
     """
     checks.machine(model)
-    backend, base = _backend(model), folder(model)
+    backend, base = _backend(model), base_model.folder(model)
     with checks.readable(model, base):
         network = backend.load_to_train(base, model)
     checks.lora_targets(network, lora)
     tuned = backend.with_new_adapter(network, model, lora, seed, gradient_checkpointing)
     config = tuned.peft_config["default"]
-    config.base_model_name_or_path, config.revision = base_reference(model)
+    config.base_model_name_or_path, config.revision = base_model.base_reference(model)
     return tuned
-
-
-def _tokenizer(model: Model, base: Path) -> Any:
-    from transformers import AutoTokenizer
-
-    with checks.readable(model, base):
-        loaded = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
-    loaded.padding_side = "left"
-    if loaded.pad_token is None:
-        loaded.pad_token = loaded.eos_token
-    return loaded
 
 
 def _stop_ids(*named_in: Any) -> frozenset[int]:

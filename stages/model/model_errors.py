@@ -2,7 +2,6 @@
 
 No stage depends on this file, so that another wording makes none stale.
 """
-# ruff: noqa: D103 - a function's name says which mistake it is about
 
 from pathlib import Path
 

@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM, Trainer, TrainerCallback, Trainin
 from stages import finetune_lora, params
 from stages.files import records
 from stages.generate import answers, likelihood
-from stages.model import load
+from stages.model import base_model, load
 from stages.params.schema import Params
 from tests.benchmarks import table
 
@@ -53,7 +53,7 @@ def prompts() -> list[records.Row]:
 
 def notebook_answers(checked: Params) -> float:
     """Seconds a question."""
-    plain = AutoModelForCausalLM.from_pretrained(load.folder(checked.model), dtype=torch.float32)
+    plain = AutoModelForCausalLM.from_pretrained(base_model.folder(checked.model), dtype=torch.float32)
     new = checked.generation.max_new_tokens
     start = time.perf_counter()
     for row in prompts()[:QUESTIONS]:
@@ -63,7 +63,7 @@ def notebook_answers(checked: Params) -> float:
 
 def our_answers(checked: Params) -> float:
     """Seconds a question, over one batch of them, the reference loss included."""
-    answering, tokenizer = load.for_answers(checked.model, None, 1.0), load.tokenizer(checked.model)
+    answering, tokenizer = load.for_answers(checked.model, None, 1.0), base_model.tokenizer(checked.model)
     asked = prompts()[: checked.generation.batch_size]
     generate = answers.engine(checked.generation)
     start = time.perf_counter()
@@ -78,7 +78,7 @@ def notebook_training(checked: Params) -> float:
     """Seconds a row: PEFT's layers in float32, batches padded to their longest row, logits for every token."""
     from peft import LoraConfig, get_peft_model
 
-    plain = AutoModelForCausalLM.from_pretrained(load.folder(checked.model), dtype=torch.float32)
+    plain = AutoModelForCausalLM.from_pretrained(base_model.folder(checked.model), dtype=torch.float32)
     lora = checked.lora.model_dump() | {"layers_to_transform": None}
     batch = checked.training.per_device_train_batch_size
     clock = Clock()
@@ -122,7 +122,7 @@ def our_training(checked: Params) -> float:
         model=load.for_training(checked.model, checked.lora, 0, checked.training.gradient_checkpointing),
         args=finetune_lora.config(checked),
         train_dataset=Dataset.from_list(finetune_lora.examples(finetune_lora.TRAIN)[: WARM_UP + 2 * ROWS]),
-        processing_class=load.tokenizer(checked.model),
+        processing_class=base_model.tokenizer(checked.model),
         callbacks=[clock],
     ).train()
     return clock.seconds_a_row(batch)

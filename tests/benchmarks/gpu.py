@@ -133,7 +133,7 @@ def train(
 ) -> dict[str, Any]:
     """A preset's training, through the project's own code."""
     from stages import finetune_lora, params
-    from stages.model import load
+    from stages.model import base_model, load
     from stages.params.__main__ import merged
 
     values = merged(preset)
@@ -141,7 +141,7 @@ def train(
     values["training"].update(fixed, **changed.get("training", {}))
     values["model"].update(changed.get("model", {}))
     checked = params.check(values)
-    load.folder = lambda _: folder
+    base_model.folder = lambda _: folder
     tuned = load.for_training(
         checked.model, checked.lora, checked.training.seed, checked.training.gradient_checkpointing
     )
@@ -150,7 +150,7 @@ def train(
 
     from stages.train.trainer import CompletionTrainer
 
-    tokenizer = load.tokenizer(checked.model)
+    tokenizer = base_model.tokenizer(checked.model)
     ids = [tokenizer(text).input_ids[:2048] for text in rows.texts(ROWS)]
     trainer = CompletionTrainer(
         model=tuned,
@@ -214,7 +214,7 @@ def generate(
 
     from stages import params
     from stages.generate.engines import continuous_batching, steps
-    from stages.model import load
+    from stages.model import base_model, load
     from stages.params.__main__ import merged
 
     values = merged(preset)
@@ -222,9 +222,9 @@ def generate(
     values["generation"].update(chunk_size=QUESTIONS, **changed.get("generation", {}))
     checked = params.check(values)
     generation = checked.generation
-    load.folder = lambda _: folder
+    base_model.folder = lambda _: folder
     answering = load.for_answers(checked.model, None, 1.0)
-    tokenizer = load.tokenizer(checked.model)
+    tokenizer = base_model.tokenizer(checked.model)
     asked, limits = (one[:count] for one in rows.questions(QUESTIONS, CAP))
     prompts = tokenizer(asked).input_ids
     longest = max(map(len, prompts)) + generation.max_new_tokens
@@ -284,13 +284,13 @@ def agreement(folder: Path, questions: int = 24, new: int = 160) -> dict[str, An
     from stages.data.prompts import Formatter
     from stages.data.sources import builtin
     from stages.generate import answers
-    from stages.model import load
+    from stages.model import base_model, load
     from stages.params.__main__ import merged
 
     values = merged("cpu")
     values["generation"].update(max_new_tokens=new, batch_size=questions, chunk_size=questions)
     checked = params.check(values)
-    answering, tokenizer = load.for_answers(checked.model, None, 1.0), load.tokenizer(checked.model)
+    answering, tokenizer = load.for_answers(checked.model, None, 1.0), base_model.tokenizer(checked.model)
     asked = [{"id": "", "set": "", "question": row["Question"]} for row in islice(builtin.rows(7), questions)]
     prompts = [row["prompt_ids"] for row in Formatter(tokenizer, checked.prompt).examples(asked)]
     found = []
@@ -408,9 +408,9 @@ if __name__ == "__main__":
     arguments = sys.argv[1:]
     if len(arguments) < 2:
         from stages import params
-        from stages.model import load
+        from stages.model import base_model
 
-        main(arguments[0] if arguments else str(load.folder(params.load().model)))
+        main(arguments[0] if arguments else str(base_model.folder(params.load().model)))
     else:
         tokenizer, name, *rest = arguments
         options = json.loads(rest.pop()) if rest and rest[-1].startswith("{") else {}

@@ -1,0 +1,41 @@
+"""The base model that params name: its folder, its name in an adapter's config, and its tokenizer."""
+
+from pathlib import Path
+from typing import Any
+
+from stages.model import checks
+from stages.model.weights import gguf_package, hub_model, random_model
+from stages.params.schema import Model
+
+# What an adapter's config calls a base model that is not on the Hub: no path of this machine, and with three parts, so
+# that no library takes it for a name on the Hub. `python -m stages.model where` makes it, a link to the folder.
+BASE_LINK = "./models/base"
+
+
+def folder(model: Model) -> Path:
+    """The Hugging Face folder of the base model, fetched or made on the first call."""
+    match model.source:
+        case "package":
+            return gguf_package.folder(model.package)
+        case "hub":
+            return hub_model.folder(model.hub)
+        case "random":
+            return random_model.folder(model.random)
+
+
+def base_reference(model: Model) -> tuple[str, str | None]:
+    """The base model as the config of an adapter names it, the same on every machine: its name and its revision."""
+    return (model.hub.path, model.hub.revision) if model.source == "hub" else (BASE_LINK, None)
+
+
+def tokenizer(model: Model) -> Any:
+    """The tokenizer of the base model, padding on the left; its pad token is its stop token where it has none."""
+    from transformers import AutoTokenizer
+
+    base = folder(model)
+    with checks.readable(model, base):
+        loaded = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
+    loaded.padding_side = "left"
+    if loaded.pad_token is None:
+        loaded.pad_token = loaded.eos_token
+    return loaded
