@@ -65,7 +65,9 @@ def main(params: Params) -> str:
             TRAIN, without_leaks(map(json.loads, unchecked), count, Leaks([*heldout, *asked]), leaked)
         )
     records.write(HELDOUT, heldout)
-    records.write(EVALUATION, asked)
+    # Training reads nothing of this file: no question that is only asked makes it run again.
+    free = [{"id": records.fingerprint(text), "set": "free", "question": text} for text in params.free_questions]
+    records.write(EVALUATION, [*asked, *free])
     dropped = {"dataset": dict(cleaner.dropped), **dropped}
     leaks: dict[str, dict[str, int]] = {name: {} for name in sorted({"heldout", *sets})}
     for (name, reason), number in leaked.items():

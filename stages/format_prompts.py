@@ -55,9 +55,7 @@ def main(params: Params) -> str:
 
     records.write(TRAIN, train_rows())
     asked = records.write(HELDOUT, asked_rows(records.read(RAW_HELDOUT)))
-    free = [{"id": records.fingerprint(text), "set": "free", "question": text} for text in params.free_questions]
-    # Training reads neither of these: no question that is only asked makes it run again.
-    asked += records.write(EVALUATION, asked_rows([*records.read(RAW_EVALUATION), *free]))
+    asked += records.write(EVALUATION, asked_rows(records.read(RAW_EVALUATION)))
     tokens = {"mean": round(statistics.fmean(lengths), 1), **quantiles(sorted(lengths)), "total": sum(lengths)}
     overlong = {"dropped": counts["dropped"], "truncated": counts["truncated"]}
     summary = {"asked": asked, "example": example, "overlong": overlong, "tokens": tokens, "train": len(lengths)}

@@ -115,7 +115,7 @@ def fetch(tmp_path, monkeypatch, values, capsys):
             assert said[0].isprintable()
             assert len(said[0]) < 500
         else:
-            metrics = json.loads(fetch_dataset.METRICS.read_text(encoding="utf-8"))
+            metrics = json.loads(fetch_dataset.SUMMARY.read_text(encoding="utf-8"))
         assert not list(tmp_path.rglob("*.partial"))
         return said, metrics
 

@@ -502,7 +502,7 @@ def test_the_hub_dataset_goes_through_the_whole_stage(load_dataset, own, tmp_pat
 def test_the_stage_writes_train_eval_and_counts(own, tmp_path):
     summary = fetch_dataset.main(own("rows.jsonl", source="builtin"))
     train, asked = written("train"), written("heldout")
-    metrics = json.loads(fetch_dataset.METRICS.read_text())
+    metrics = json.loads(fetch_dataset.SUMMARY.read_text())
     leaked = sum(sum(reasons.values()) for reasons in metrics["leaks"].values())
     assert leaked <= 4
     assert (len(train), len(asked), len(written())) == (200 - leaked, 50, 250 - leaked)
@@ -527,6 +527,6 @@ def test_a_few_bad_rows_are_left_out_and_counted(own, tmp_path):
     bad = [{"q": "", "think": "t", "say": "s", "short": "1"}, {"q": "Only a question?"}, *NASTY[:1]]
     as_jsonl(tmp_path / "data/input/rows.jsonl", [*NASTY, *bad])
     fetch_dataset.main(own("rows.jsonl", max_dropped_share=0.5))
-    metrics = json.loads(fetch_dataset.METRICS.read_text())
+    metrics = json.loads(fetch_dataset.SUMMARY.read_text())
     assert metrics["dropped"] == {"dataset": {"empty question": 1, "no reasoning": 1, "duplicate question": 1}}
     assert sum(metrics["kept"].values()) == len(NASTY)

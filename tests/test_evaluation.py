@@ -242,7 +242,7 @@ def test_the_stage_asks_held_out_rows_and_then_each_set(ask, values):
     ask([{"q": f"Number {index}?", "a": "B", "o": ABC} for index in range(10)], {"options": "o"})
     fetch_dataset.main(sets(values))
     assert Counter(row["set"] for row in written()) == {"train": 20, "heldout": 5, "mine": 9}
-    metrics = json.loads(fetch_dataset.METRICS.read_text())
+    metrics = json.loads(fetch_dataset.SUMMARY.read_text())
     assert metrics["kept"] == {"train": 20, "heldout": 5, "mine": 9}
     assert metrics["dropped"]["mine"] == {}
 

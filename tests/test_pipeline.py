@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.clones import commit, run, working_tree
+from tests.clones import commit, outputs, run, working_tree
 from tests.test_dvc import ORDER
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
@@ -47,9 +47,13 @@ def test_everything_is_written(clone):
 
 def test_metrics_and_plots_show(clone):
     shown = run(clone, "dvc", "metrics", "show").stdout
-    assert "heldout.diff" in shown
-    assert "seconds" in shown
-    run(clone, "dvc", "plots", "show", "--out", "plots-out")
+    assert {"before", "after", "diff", "ci_low", "ci_high", "verdict"} <= set(shown.split())
+    assert max(map(len, shown.splitlines())) <= 140
+    costs = [path.relative_to(clone).as_posix() for path in (clone / "metrics/costs").iterdir()]
+    assert "seconds" in run(clone, "dvc", "metrics", "show", *costs).stdout
+    run(clone, "dvc", "plots", "show", "--out", "dvc_plots")
+    page = (clone / "dvc_plots/index.html").read_text(encoding="utf-8")
+    assert ".svg" in page
 
 
 def test_a_second_repro_runs_nothing(clone):
@@ -59,7 +63,7 @@ def test_a_second_repro_runs_nothing(clone):
 
 def test_git_is_clean_but_for_metrics_lock_and_params(clone):
     changed = {line[3:].split("/")[0] for line in run(clone, "git", "status", "--porcelain").stdout.splitlines()}
-    assert changed <= {"metrics", "dvc.lock", "params.yaml", "plots-out"}
+    assert changed <= {"metrics", "dvc.lock", "params.yaml"}
 
 
 def test_a_changed_learning_rate_reruns_training_and_what_follows(clone):
@@ -67,9 +71,89 @@ def test_a_changed_learning_rate_reruns_training_and_what_follows(clone):
     assert repro(clone) == ["finetune_lora", "post_infer", "compare"]
 
 
-def test_a_changed_scorer_reruns_compare_alone(clone):
-    edit(clone, "stages/evaluate/grade.py", '"""Grade one answer', '"""Grade an answer')
+def test_a_param_changed_back_comes_from_the_run_cache_here_and_in_another_clone(clone, tmp_path):
+    """compare runs again: DVC's run cache keeps no stage with a report that Git keeps."""
+    edit(clone, "params.yaml", "learning_rate: 1.0e-2", "learning_rate: 2.0e-2")
     assert repro(clone) == ["compare"]
+    remote = tmp_path / "remote"
+    run(clone, "dvc", "remote", "add", "-d", "folder", str(remote))
+    run(clone, "dvc", "push", "-q", "--run-cache")
+    commit(clone, "two learning rates")
+    other = tmp_path / "other"
+    run(clone, "git", "clone", "-q", ".", str(other))
+    run(other, "dvc", "pull", "-q", "--run-cache")
+    assert repro(other) == []
+    edit(other, "params.yaml", "learning_rate: 2.0e-2", "learning_rate: 1.0e-2")
+    assert repro(other) == ["compare"]
+
+
+WORDING = [  # file, a text in it, and what an edit of it makes stale
+    ("stages/files/errors.py", "run `dvc repro`, which makes it again", []),
+    ("stages/params/__init__.py", "add it (presets/cpu.yaml", []),
+    ("stages/model/model_errors.py", "trains one", []),
+    ("stages/data/data_errors.py", "convert the file", []),
+    ("stages/generate/generation_errors.py", "ask shorter questions", []),
+    ("stages/train/training_errors.py", "lower training.learning_rate", []),
+    ("stages/runtime/stage.py", "goes on from here", []),
+    ("stages/runtime/tracking.py", "training goes on without it", []),
+    ("stages/report/caveats.py", "research software", ["compare"]),
+]
+
+
+def test_another_wording_runs_nothing_but_the_report(clone):
+    """The text of an error, the signal handler, tracking and the report's page."""
+    repro(clone)
+    for name, text, stale in WORDING:
+        edit(clone, name, text, text.upper())
+        assert repro(clone) == stale, name
+        run(clone, "git", "checkout", "-q", name)
+    assert repro(clone) == ["compare"]
+
+
+def asked(clone, stage):
+    """How many answers a stage wrote anew in this run: what its journal grew by."""
+    return sum(
+        line.count('"token_ids"') for path in (clone / ".cache/answers").glob(f"{stage}-*") for line in path.open()
+    )
+
+
+def test_a_free_question_or_another_set_trains_nothing_and_asks_only_what_is_new(clone):
+    (clone / "data/input/mine.jsonl").write_text('{"q": "What is 2 + 2?", "a": "4"}\n{"q": "And 3 + 3?", "a": "6"}\n')
+    entry = """evaluation_sets:
+  - name: mine
+    kind: number
+    source: files
+    data_files: [mine.jsonl]
+    columns: {question: q, options: null, answer: a, context: null}
+    options: null
+    rows: 10
+"""
+    expected = ["fetch_dataset", "format_prompts", "baseline_infer", "post_infer", "compare"]
+    for old, new, count in (
+        ("free_questions:\n", "free_questions:\n  - Is this new?\n", 1),
+        ("evaluation_sets: []\n", entry, 2),
+        ("rows: 10\n", "rows: 1\n", 0),
+        (entry.replace("rows: 10", "rows: 1"), "evaluation_sets: []\n", 0),
+    ):
+        before = {stage: asked(clone, stage) for stage in ("baseline_infer", "post_infer")}
+        edit(clone, "params.yaml", old, new)
+        ran = repro(clone)
+        assert set(ran) <= set(expected), (new, ran)
+        for stage, number in before.items():
+            assert asked(clone, stage) == number + count, (new, stage)
+    run(clone, "git", "checkout", "-q", "params.yaml")
+
+
+def test_the_answers_that_are_found_again_are_those_of_a_run_from_nothing(clone, tmp_path):
+    edit(clone, "params.yaml", "free_questions:\n", "free_questions:\n  - Is this new?\n")
+    repro(clone)
+    fresh = tmp_path / "fresh"
+    run(clone, "git", "clone", "-q", ".", str(fresh))
+    (fresh / "params.yaml").write_bytes((clone / "params.yaml").read_bytes())
+    (fresh / "data/input/mine.jsonl").write_bytes((clone / "data/input/mine.jsonl").read_bytes())
+    assert repro(fresh) == ORDER
+    assert outputs(fresh) == outputs(clone)
+    run(clone, "git", "checkout", "-q", "params.yaml")
 
 
 def test_a_changed_scale_asks_again_and_trains_nothing(clone):
@@ -80,15 +164,17 @@ def test_a_changed_scale_asks_again_and_trains_nothing(clone):
     assert compare["heldout"]["verdict"] == "no difference shown"
 
 
-def test_a_bad_param_stops_in_one_line_and_keeps_what_there_was(clone):
-    before = (clone / "data/raw/train.jsonl").read_bytes()
+def test_a_bad_param_stops_in_one_line_and_the_way_back_takes_seconds(clone):
+    repro(clone)
+    before = outputs(clone)
     edit(clone, "params.yaml", "num_train_epochs: 4", "num_train_epochs: many")
     done = run(clone, "dvc", "repro", check=False)
     assert done.returncode != 0
     assert "finetune_lora: params.yaml: training.num_train_epochs: 'many'" in done.stderr
     assert "Traceback" not in done.stderr
-    assert (clone / "data/raw/train.jsonl").read_bytes() == before
     edit(clone, "params.yaml", "num_train_epochs: many", "num_train_epochs: 4")
+    assert repro(clone) == []
+    assert outputs(clone) == before
 
 
 def test_an_experiment_runs_from_the_command_line(clone):

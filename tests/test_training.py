@@ -28,7 +28,7 @@ def workspace(tiny, tiny_tokenizer, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     examples = Formatter(tiny_tokenizer, tiny.prompt).examples(ROWS)
     records.write(finetune_lora.TRAIN, examples)
-    records.write(finetune_lora.EVAL, examples[:2])
+    records.write(finetune_lora.HELDOUT, examples[:2])
     return tmp_path
 
 
@@ -83,7 +83,7 @@ def test_a_run_writes_adapter_metrics_and_curve(workspace, tiny, strategy):
         update={"eval_strategy": strategy, "per_device_train_batch_size": 4, "num_train_epochs": 1}
     )
     summary = finetune_lora.main(tiny.model_copy(update={"training": training}))
-    metrics = json.loads(finetune_lora.METRICS.read_text())
+    metrics = json.loads(finetune_lora.TRAINING.read_text())
     assert metrics["steps"] == 2
     assert metrics["rows"] == 8
     assert (metrics["eval_loss"] is None) == (strategy == "no")
@@ -140,7 +140,7 @@ def test_packed_rows_do_not_see_each_other(workspace, tiny, tiny_tokenizer):
 @pytest.mark.parametrize("epochs", [1, 0.3])
 def test_a_run_shorter_than_the_logging_steps_still_has_a_loss(workspace, tiny, epochs):
     finetune_lora.main(changed(tiny, num_train_epochs=epochs, per_device_train_batch_size=4, logging_steps=50))
-    metrics = json.loads(finetune_lora.METRICS.read_text())
+    metrics = json.loads(finetune_lora.TRAINING.read_text())
     (row,) = csv.DictReader(finetune_lora.LOSS.read_text().splitlines())
     assert int(row["step"]) == metrics["steps"] < 50
     assert float(row["loss"]) == metrics["final_loss"] == pytest.approx(metrics["loss"], abs=1e-4)
@@ -209,7 +209,7 @@ def test_an_optimizer_whose_library_is_there_is_left_alone(monkeypatch):
 
 def test_packed_rows_are_counted_one_by_one(workspace, tiny):
     finetune_lora.main(changed(tiny, packing=True, num_train_epochs=1))
-    assert json.loads(finetune_lora.METRICS.read_text())["rows"] == 8
+    assert json.loads(finetune_lora.TRAINING.read_text())["rows"] == 8
 
 
 def test_a_wrong_wandb_mode_is_said_before_the_model_is_loaded(workspace, tiny, monkeypatch):
