@@ -26,8 +26,8 @@ soak: install ## tests on random values, 19,700 rows in under 2 GB, random kills
 	python -m tests.long_run
 	python -m tests.soak
 
-lint: install ## ruff, on everything
-	ruff check . && ruff format --check .
+lint: install ## ruff on everything, and the layers of stages/ (.importlinter)
+	ruff check . && ruff format --check . && lint-imports
 
 bench: install ## speed on this processor against the notebooks' way: run `make repro` before it
 	python -m tests.benchmarks.cpu

@@ -3,7 +3,7 @@
 usage: python -m tests.long_run          (make soak; minutes)
 
 Builtin rows with reasoning of the hub's length go through fetch and format as a file of one's own; 20,000 answers, made
-up, through the resume files of generation and through compare.
+up, through the journal of generation and through compare.
 """
 
 import json
@@ -30,26 +30,23 @@ SETTINGS = {
     "reasoning: Complex_CoT": "reasoning: reasoning",
     "response: Response": "response: response",
 }
-RESUME = f"""
-from pathlib import Path
+JOURNAL = f"""
 from tqdm import tqdm
-from stages.files import records
-from stages.runtime import resume
-ids = list(range(300, 812))
-def go_on(skip):
-    for number in range(skip, {ANSWERS} // 50):
-        if number == {ANSWERS} // 100 and not skip:
-            raise KeyboardInterrupt
-        progress.update(50)
-        yield [{{"index": 50 * number + n, "ids": ids}} for n in range(50)]
+from stages.runtime import journal
+row = {{"token_ids": list(range(300, 812)), "finish_reason": "length"}}
 for attempt in range(2):
     with tqdm(total={ANSWERS}, desc="answers", unit="answer", mininterval=1) as progress:
         try:
-            with resume.place("long", [1], []) as place:
-                answers = [row["ids"] for part in resume.kept(place, "answers", progress, go_on) for row in part]
+            with journal.opened("baseline_infer", [1], []) as kept:
+                progress.update(len(kept))
+                for number in range(len(kept), {ANSWERS}):
+                    if number == {ANSWERS} // 2 and not attempt:
+                        raise KeyboardInterrupt
+                    kept[str(number)] = row
+                    progress.update()
+                assert len(kept) == {ANSWERS}
         except KeyboardInterrupt:
             continue
-assert len(answers) == {ANSWERS}
 """
 
 
@@ -72,7 +69,7 @@ def answers(clone: Path) -> None:
     held = []
     for number, row in enumerate(islice(builtin.rows(2), ANSWERS)):
         held.append({"id": f"{number:016x}", "set": "heldout", "kind": "number", **row})
-    records.write(clone / "data/raw/eval.jsonl", held)
+    records.write(clone / "data/raw/heldout.jsonl", held)
     for arm, every in (("baseline", 3), ("post", 2)):
         made = []
         for number, row in enumerate(held):
@@ -121,7 +118,7 @@ def main() -> int:
             measured(clone, name, sys.executable, "-m", f"stages.{name}")
             for name in ("fetch_dataset", "format_prompts")
         ]
-        good.append(measured(clone, "resume", sys.executable, "-c", RESUME))
+        good.append(measured(clone, "journal", sys.executable, "-c", JOURNAL))
         answers(clone)
         good.append(measured(clone, "compare", sys.executable, "-m", "stages.compare"))
     return int(not all(good))

@@ -55,19 +55,18 @@ def reference():
 
 
 def test_graphs_answer_as_generate_does_while_slots_end_and_move():
-    from tqdm import tqdm
-
-    from stages.generate.engines import continuous_batching, hf_generate
+    from stages.generate import generate
+    from stages.generate.engines import continuous_batching
 
     tiny, limits = small(), [3, 20, 7, 15, 1]
-    answering, tokenizer = load.for_answers(tiny.model, None, 1.0), base_model.tokenizer(tiny.model)
-    generation = tiny.generation.model_copy(update={"batch_size": 3, "chunk_size": 5, "max_new_tokens": 20})
-    one_by_one = generation.model_copy(update={"batch_size": 1})
-    with tqdm(total=10) as progress:
-        plain = hf_generate.generate(answering, tokenizer, examples(), one_by_one, progress)
-        wanted = {order[0]: ids[0][: limits[order[0]]] for order, ids in plain}
-        ((order, found),) = continuous_batching.generate(answering, tokenizer, examples(), generation, progress, limits)
-    given = dict(zip(order, found, strict=True))
+    model = load.for_answers(tiny.model, None, 1.0)
+    settings = tiny.generation.model_copy(update={"batch_size": 3, "chunk_size": 5, "max_new_tokens": 20})
+    one_by_one = settings.model_copy(update={"engine": "transformers", "batch_size": 1})
+    plain = {piece.index: piece.token_ids for piece in generate(model, examples(), one_by_one)}
+    wanted = [plain[index][: limits[index]] for index in range(5)]
+    given = [[] for _ in limits]
+    for piece in continuous_batching.generate(model, examples(), settings, False, limits):
+        given[piece.index] += piece.token_ids
     assert [len(given[index]) <= limits[index] for index in range(5)] == [True] * 5
     # In bfloat16 a near tie may fall either way, and what follows it differs: most answers are the same, all begin so.
     assert sum(given[index] == wanted[index] for index in range(5)) >= 3, (given, wanted)

@@ -85,22 +85,30 @@ def test_what_differs_is_named(old, new, line):
     assert list(verify.differences(LOCK, LOCK)) == []
 
 
-@pytest.mark.parametrize(("new", "code", "line"), [
-    (LOCK, 0, "the same bytes as commit"),
-    (LOCK.replace("bb.dir", "cc.dir"), 1, "verify: 1 differences from commit"),
-    (None, 1, "verify: `dvc repro` failed with exit code 7"),
+REPORT = "**Training**: 9 steps, last loss 0.1 nats a token; {}, kernels AVX2.\n"
+
+
+@pytest.mark.parametrize(("new", "processor", "code", "line"), [
+    (LOCK, "A", 0, "the same bytes as commit"),
+    (LOCK, "B", 0, "the same bytes as commit"),
+    (LOCK.replace("bb.dir", "cc.dir"), "A", 1, "verify: 1 differences from commit"),
+    (LOCK.replace("bb.dir", "cc.dir"), "B", 2, "verify: another processor: A, kernels AVX2 in the commit, B, kernels"),
+    (None, "A", 1, "verify: `dvc repro` failed with exit code 7"),
 ])  # fmt: skip
-def test_a_difference_is_an_exit_code(new, code, line, tmp_path, monkeypatch, capfd):
+def test_a_difference_is_an_exit_code(new, processor, code, line, tmp_path, monkeypatch, capfd):
     (tmp_path / "dvc.lock").write_text(LOCK)
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics/report.md").write_text(REPORT.format("A"))
     monkeypatch.chdir(tmp_path)
     run(tmp_path, "git", "init", "-q")
     commit(tmp_path, "1")
 
     def reproduce(folder, models):
-        folder.mkdir()
+        (folder / "metrics").mkdir(parents=True)
         if new is None:
             return 7
         (folder / "dvc.lock").write_text(new)
+        (folder / "metrics/report.md").write_text(REPORT.format(processor))
         return 0
 
     monkeypatch.setattr(verify, "reproduce", reproduce)

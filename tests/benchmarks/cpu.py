@@ -10,16 +10,14 @@ a question for both arms, rows times seconds a row. Loading a model and everythi
 import json
 import sys
 import time
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, Trainer, TrainerCallback, TrainingArguments
 
-from stages import finetune_lora, params
+from stages import baseline_infer, finetune_lora, params
 from stages.files import records
-from stages.generate import answers, likelihood
+from stages.generate import answers
 from stages.model import base_model, load
 from stages.params.schema import Params
 from tests.benchmarks import table
@@ -48,7 +46,7 @@ class Clock(TrainerCallback):
 
 def prompts() -> list[records.Row]:
     """The committed run's questions."""
-    return list(records.read(answers.PROMPTS))
+    return [row for path in baseline_infer.PROMPTS for row in records.read(path)]
 
 
 def notebook_answers(checked: Params) -> float:
@@ -63,14 +61,10 @@ def notebook_answers(checked: Params) -> float:
 
 def our_answers(checked: Params) -> float:
     """Seconds a question, over one batch of them, the reference loss included."""
-    answering, tokenizer = load.for_answers(checked.model, None, 1.0), base_model.tokenizer(checked.model)
+    model = answers.load_model(checked)
     asked = prompts()[: checked.generation.batch_size]
-    generate = answers.engine(checked.generation)
     start = time.perf_counter()
-    with answers.tqdm(total=len(asked)) as progress:
-        list(generate(answering, tokenizer, [row["prompt_ids"] for row in asked], checked.generation, progress))
-    with TemporaryDirectory() as place:
-        likelihood.reference_losses(answering, asked, Path(place))
+    answers.answer(model, asked, checked, {})
     return (time.perf_counter() - start) / len(asked)
 
 

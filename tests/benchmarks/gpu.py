@@ -15,7 +15,6 @@ import sys
 import time
 from itertools import islice
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from tests.benchmarks import rows, shape, table
@@ -210,7 +209,6 @@ def generate(
     Its cache has the room that the preset's own `max_new_tokens` ask for.
     """
     import torch
-    from tqdm import tqdm
 
     from stages import params
     from stages.generate.engines import continuous_batching, steps
@@ -223,10 +221,10 @@ def generate(
     checked = params.check(values)
     generation = checked.generation
     base_model.folder = lambda _: folder
-    answering = load.for_answers(checked.model, None, 1.0)
-    tokenizer = base_model.tokenizer(checked.model)
+    model = load.for_answers(checked.model, None, 1.0)
+    model.stop_ids = frozenset()  # random weights stop anywhere: the limits decide
     asked, limits = (one[:count] for one in rows.questions(QUESTIONS, CAP))
-    prompts = tokenizer(asked).input_ids
+    prompts = model.tokenizer(asked).input_ids
     longest = max(map(len, prompts)) + generation.max_new_tokens
     warm = 0.0
     capture, slots = steps.Steps._capture, steps.Slots
@@ -241,24 +239,23 @@ def generate(
         return graph
 
     steps.Steps._capture = timed
-    never = SimpleNamespace(eos_token_id=-1)  # random weights stop anywhere: the limits decide
-    with tqdm(total=count, disable=True) as progress:
-        list(continuous_batching.generate(answering, never, prompts[:1], generation, progress, [16]))
-        torch.cuda.synchronize()
-        if profile:
-            from torch.profiler import ProfilerActivity
-            from torch.profiler import profile as record
+    list(continuous_batching.generate(model, prompts[:1], generation, False, [16]))
+    torch.cuda.synchronize()
+    if profile:
+        from torch.profiler import ProfilerActivity
+        from torch.profiler import profile as record
 
-            size = generation.batch_size
-            with record(activities=[ProfilerActivity.CUDA]) as seen:
-                list(continuous_batching.generate(answering, never, prompts[:size], generation, progress, [40] * size))
-            print(seen.key_averages().table(sort_by="self_cuda_time_total", row_limit=20, max_name_column_width=70))
-            return {}
-        steps.Slots = lambda whole, size, _: slots(whole, size, longest)
-        warm, start, tokens = 0.0, time.perf_counter(), 0
-        for _, answers in continuous_batching.generate(answering, never, prompts, generation, progress, limits):
-            tokens += sum(map(len, answers))
-        torch.cuda.synchronize()
+        size = generation.batch_size
+        with record(activities=[ProfilerActivity.CUDA]) as seen:
+            list(continuous_batching.generate(model, prompts[:size], generation, False, [40] * size))
+        print(seen.key_averages().table(sort_by="self_cuda_time_total", row_limit=20, max_name_column_width=70))
+        return {}
+    model.cache.clear()
+    steps.Slots = lambda whole, size, _: slots(whole, size, longest)
+    warm, start, tokens = 0.0, time.perf_counter(), 0
+    for piece in continuous_batching.generate(model, prompts, generation, False, limits):
+        tokens += len(piece.token_ids)
+    torch.cuda.synchronize()
     seconds = time.perf_counter() - start - warm
     assert tokens == sum(limits)
     return {
@@ -278,27 +275,25 @@ def agreement(folder: Path, questions: int = 24, new: int = 160) -> dict[str, An
     answers twice: whether it says the same again.
     """
     import torch
-    from tqdm import tqdm
 
     from stages import params
     from stages.data.prompts import Formatter
     from stages.data.sources import builtin
-    from stages.generate import answers
-    from stages.model import base_model, load
+    from stages.generate import generate as answer
+    from stages.model import load
     from stages.params.__main__ import merged
 
     values = merged("cpu")
     values["generation"].update(max_new_tokens=new, batch_size=questions, chunk_size=questions)
     checked = params.check(values)
-    answering, tokenizer = load.for_answers(checked.model, None, 1.0), base_model.tokenizer(checked.model)
-    asked = [{"id": "", "set": "", "question": row["Question"]} for row in islice(builtin.rows(7), questions)]
-    prompts = [row["prompt_ids"] for row in Formatter(tokenizer, checked.prompt).examples(asked)]
+    model = load.for_answers(checked.model, None, 1.0)
+    asked = [{"id": "", "set": "", "question": row["question"]} for row in islice(builtin.rows(7), questions)]
+    prompts = [row["prompt_ids"] for row in Formatter(model.tokenizer, checked.prompt).examples(asked)]
     found = []
     for engine, size in (("transformers", 1), ("continuous", questions), ("continuous", questions)):
         generation = checked.generation.model_copy(update={"engine": engine, "batch_size": size})
-        with tqdm(total=questions) as progress:
-            pairs = answers.engine(generation)(answering, tokenizer, prompts, generation, progress)
-            found.append({index: ids for order, answers in pairs for index, ids in zip(order, answers, strict=True)})
+        model.cache.clear()
+        found.append({piece.index: piece.token_ids for piece in answer(model, prompts, generation)})
     same = ties = tokens = 0
     for index, prompt in enumerate(prompts):
         one, other = found[0][index], found[1][index]
@@ -308,7 +303,7 @@ def agreement(folder: Path, questions: int = 24, new: int = 160) -> dict[str, An
             same += 1
             continue
         with torch.inference_mode():
-            logits = answering(torch.tensor([prompt + one[:at]], device="cuda")).logits[0, -1].float()
+            logits = model.network(torch.tensor([prompt + one[:at]], device="cuda")).logits[0, -1].float()
         step = 2.0 ** (torch.floor(torch.log2(logits.max().abs())) - 7)
         ties += abs(logits[one[at]] - logits[other[at]]).item() <= 4 * step.item()
     return {
