@@ -167,7 +167,7 @@ def test_too_little_memory_is_not_taken_for_a_wrong_adapter(tiny, folder, monkey
 )
 def test_an_adapter_names_its_base_model_alike_on_every_machine(tiny, tmp_path, monkeypatch, source, base, revision):
     folder = base_model.folder(tiny.model)
-    monkeypatch.setattr(load, "folder", lambda _: folder)
+    monkeypatch.setattr(base_model, "folder", lambda _: folder)
     monkeypatch.setattr("peft.utils.save_and_load.check_file_exists_on_hf_hub", None)  # the Hub is not asked
     tuned = load.for_training(tiny.model.model_copy(update={"source": source}), tiny.lora, 1, False)
     adapter.save(tuned, tmp_path / "adapter")

@@ -40,7 +40,7 @@ def both(tmp_path):
             "before": answers(tmp_path / "before.jsonl", before),
             "after": answers(tmp_path / "after.jsonl", after),
         }
-        return comparison.graded(tmp_path / "raw.jsonl", arms, GRADING)
+        return comparison.graded([tmp_path / "raw.jsonl"], arms, GRADING)
 
     return make
 
@@ -118,7 +118,7 @@ def test_arms_that_answer_different_questions_are_refused(tmp_path, both):
     both([right(0)], [right(0)])
     arms = {"before": tmp_path / "before.jsonl", "after": answers(tmp_path / "other.jsonl", [right(0), right(1)])}
     with pytest.raises(UserError, match="answer different questions"):
-        comparison.graded(tmp_path / "raw.jsonl", arms, GRADING)
+        comparison.graded([tmp_path / "raw.jsonl"], arms, GRADING)
 
 
 def test_one_question_in_two_sets_is_graded_by_each_set_s_own_rule(tmp_path):
@@ -132,7 +132,7 @@ def test_one_question_in_two_sets_is_graded_by_each_set_s_own_rule(tmp_path):
     ]
     records.write(tmp_path / "a.jsonl", rows)
     arms = {"before": tmp_path / "a.jsonl", "after": tmp_path / "a.jsonl"}
-    graded = comparison.graded(tmp_path / "raw.jsonl", arms, GRADING)
+    graded = comparison.graded([tmp_path / "raw.jsonl"], arms, GRADING)
     assert [row["before"]["rule"] for row in graded] == ["number", "match"]
 
 
@@ -142,7 +142,7 @@ def test_free_questions_are_shown_and_never_graded(tmp_path, both):
         "one",
         "two",
     ]
-    assert comparison.graded(tmp_path / "free.jsonl", {"before": path, "after": path}, GRADING) == []
+    assert comparison.graded([tmp_path / "free.jsonl"], {"before": path, "after": path}, GRADING) == []
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
@@ -156,4 +156,4 @@ def test_a_reference_loss_that_is_not_finite_is_one_clear_line(tmp_path, both, a
     rows[1]["reference_loss"] = loss
     records.write(arms[arm], rows)
     with pytest.raises(UserError, match=f"{arm}.jsonl: question 1: reference_loss is {loss}: .*{remedy}"):
-        comparison.graded(tmp_path / "raw.jsonl", arms, GRADING)
+        comparison.graded([tmp_path / "raw.jsonl"], arms, GRADING)

@@ -110,14 +110,14 @@ def test_what_changes_no_answer_is_not_in_the_name(workspace):
 
 def test_the_journals_not_used_for_longest_go_first(workspace, monkeypatch):
     for number in range(4):
-        with journal.opened("one", [number], []) as kept:
+        with journal.opened("baseline_infer", [number], []) as kept:
             kept["a"] = ROW
     paths = sorted(journal.HOME.glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
     for age, path in enumerate(paths):
         os.utime(path, (1000 + age, 1000 + age))
     size = paths[0].stat().st_size
     monkeypatch.setattr(journal, "MOST", 3 * size)
-    with journal.opened("one", [0], []):
+    with journal.opened("baseline_infer", [0], []):
         pass
     left = set(journal.HOME.glob("*.jsonl"))
     assert len(left) == 3

@@ -15,7 +15,7 @@ TARGETS = ["q_proj", "o_proj", "down_proj"]
 
 
 def tuned(tiny, **changed):
-    base = copy.deepcopy(load.for_answers(tiny.model, None, 1.0))
+    base = copy.deepcopy(load.for_answers(tiny.model, None, 1.0).network)
     torch.manual_seed(0)
     wrapped = get_peft_model(base, LoraConfig(r=4, lora_alpha=8, target_modules=TARGETS, **changed))
     for name, weight in wrapped.named_parameters():

@@ -219,7 +219,7 @@ def test_settings_for_sampling_that_a_model_brings_do_not_reach_greedy_answers(t
     sampling = {"do_sample": True, "temperature": 0.3, "repetition_penalty": 1.9, "no_repeat_ngram_size": 2}
     (folder / "generation_config.json").write_text(json.dumps({**given, **sampling, "eos_token_id": [5, 6]}))
     plain = load.for_answers(tiny.model, None, 1.0).network
-    monkeypatch.setattr(load, "folder", lambda _: folder)
+    monkeypatch.setattr(base_model, "folder", lambda _: folder)
     loaded = load.for_answers(tiny.model, None, 1.0).network
     ids = torch.arange(20).unsqueeze(0)
     asked = {"max_new_tokens": 40, "do_sample": False, "eos_token_id": 258, "pad_token_id": 259}
@@ -245,7 +245,7 @@ def test_every_token_that_a_model_names_as_its_end_is_a_stop_token(
     for name, ids in (("generation_config.json", in_generation), ("config.json", in_config)):
         given = json.loads((folder / name).read_text())
         (folder / name).write_text(json.dumps({**given, "eos_token_id": ids}))
-    monkeypatch.setattr(load, "folder", lambda _: folder)
+    monkeypatch.setattr(base_model, "folder", lambda _: folder)
     loaded = load.for_answers(tiny.model, None, 1.0)
     assert loaded.stop_ids == stops
     assert loaded.tokenizer.eos_token_id == 257

@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import json
 import os
 import resource
 import shutil
@@ -225,34 +224,7 @@ def test_check_says_valid_or_why_not(workplace, capsys):
     assert capsys.readouterr().err == "params.yaml: not found: run from the root of the repository\n"
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_flags_arrive_at_dvc_as_the_values_of_the_preset(name, workplace, capsys):
-    from dvc.utils.hydra import apply_overrides
-
-    command.main(["flags", name])
-    words = capsys.readouterr().out.split()  # as the shell splits $(...)
-    assert set(words[::2]) == {"-S"}
-    apply_overrides("params.yaml", words[1::2])
-    assert params.read(workplace / "params.yaml") == {**command.merged(name)}
-
-
 AWKWARD = ["no", "true", "null", "42", "1e-5", "a,b", "a=b", "a:b", "<|im_end|>", "é", "choice(a,b)", ""]
-
-
-@pytest.mark.parametrize(
-    "value", [*AWKWARD, "two words", 'say"ing"', "a\nb", "back\\slash", "${x}", "*", 1e-300, None, [], ["a", "b"]]
-)
-def test_a_flag_arrives_as_it_is_or_is_refused(value, workplace, capsys):
-    from dvc.utils.hydra import apply_overrides
-
-    (workplace / "presets/odd.yaml").write_text(json.dumps({"model": {"hub": {"path": value}}}), encoding="utf-8")
-    if command.main(["flags", "odd"]) == 0:
-        apply_overrides("params.yaml", capsys.readouterr().out.split()[1::2])
-        read = params.read(workplace / "params.yaml")["model"]["hub"]["path"]
-        assert (read, type(read)) == (value, type(value))
-    else:
-        assert "model.hub.path" in capsys.readouterr().err
-        assert value not in AWKWARD
 
 
 # --- every key --------------------------------------------------------------------------------------------------------

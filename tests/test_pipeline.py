@@ -42,7 +42,7 @@ def test_everything_is_written(clone):
     ]
     costs = {path.stem: json.loads(path.read_text()) for path in (clone / "metrics/costs").iterdir()}
     assert set(costs) == set(ORDER)
-    assert all(cost["seconds"] > 0 and cost["peak_memory_mb"] > 0 for cost in costs.values())
+    assert all(cost["seconds"] > 0 and cost["memory_gb"] > 0 for cost in costs.values())
 
 
 def test_metrics_and_plots_show(clone):

@@ -358,5 +358,5 @@ def test_a_second_process_waits_for_the_first(workspace, tiny):
     first = start("baseline_infer", tiny, slowly)
     processes = [first, *(start("baseline_infer", tiny) for _ in range(2))]
     assert [ended(process) for process in processes] == [0, 0, 0]
-    assert "baseline: another process is at work here: waiting for its end" in Path("log").read_text()
+    assert "baseline_infer: another process is at work here: waiting for its end" in Path("log").read_text()
     assert left() == []

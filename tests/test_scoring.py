@@ -178,13 +178,13 @@ def test_a_short_answer_is_matched_and_its_overlap_still_shown():
     assert grade.overlap == pytest.approx(6 / 7)
 
 
-@pytest.mark.parametrize("row", islice(builtin.rows(11), 140), ids=lambda row: row["Question"][:40])
+@pytest.mark.parametrize("row", islice(builtin.rows(11), 140), ids=lambda row: row["question"][:40])
 def test_built_in_answers_are_right_with_and_without_thinking_and_nothing_when_cut(row):
-    record = {"kind": "number", "question": row["Question"], "answer": row["answer"]}
-    steps = row["Complex_CoT"].rpartition(" Total")[0]
+    record = {"kind": "number", "question": row["question"], "answer": row["answer"]}
+    steps = row["reasoning"].rpartition(" Total")[0]
     right = [
-        f"<think>\n{row['Complex_CoT']}\n</think>\n{row['Response']}",
-        f"{row['Complex_CoT']}\n\n{row['Response']}",
+        f"<think>\n{row['reasoning']}\n</think>\n{row['response']}",
+        f"{row['reasoning']}\n\n{row['response']}",
     ]
-    assert all(graded(record, text).correct for text in [*right, row["Complex_CoT"], row["Response"]])
-    assert [graded(record, text).extracted for text in (steps, steps[: len(steps) // 2], row["Question"])] == [None] * 3
+    assert all(graded(record, text).correct for text in [*right, row["reasoning"], row["response"]])
+    assert [graded(record, text).extracted for text in (steps, steps[: len(steps) // 2], row["question"])] == [None] * 3

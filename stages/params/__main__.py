@@ -1,13 +1,11 @@
-"""Check params.yaml, merge a preset into it, or print a preset as flags of `dvc exp run`.
+"""Check params.yaml, or merge a preset into it.
 
 python -m stages.params check
 python -m stages.params use gpu-8b
-dvc exp run $(python -m stages.params flags gpu-8b)
 python -m stages.params needs-gpu
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,20 +54,6 @@ def edited(name: str) -> tuple[str, list[str]]:
 def merged(name: str) -> dict[str, Any]:
     """The values of params.yaml with a preset merged in, as plain data."""
     return _merge(params.read(params.PATH), read_preset(name))
-
-
-def flags(name: str) -> str:
-    """The preset as `-S key=value` flags, as the shell passes them on from `$(...)`: split at blanks, quotes kept.
-
-    Raises UserError where a value would not arrive as it is.
-    """
-    words = []
-    for key, value in leaves(read_preset(name)):
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-        if any(letter in text for letter in "\\$*?") or len(text.split()) != 1:
-            raise UserError(f"preset {name}: {key}: {text[:60]}: cannot be a flag: merge the preset with `use` instead")
-        words.append(f"-S {key}={text}")
-    return " ".join(words)
 
 
 def read_preset(name: str) -> dict[str, Any]:
@@ -130,7 +114,6 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("check", help="check params.yaml")
     commands.add_parser("use", help="merge a preset into params.yaml").add_argument("name")
-    commands.add_parser("flags", help="print a preset as flags of dvc exp run").add_argument("name")
     commands.add_parser(
         "needs-gpu", help="whether params.yaml asks for what requirements-gpu.txt installs: exit 0 or 3"
     )
@@ -142,8 +125,6 @@ def main(arguments: list[str] | None = None) -> int:
                 print("params.yaml: valid")
             case "use":
                 print(use(arguments.name))
-            case "flags":
-                print(flags(arguments.name))
             case "needs-gpu":
                 return 0 if needs_gpu(params.load()) else 3
     except UserError as error:

@@ -14,7 +14,7 @@ WORDS, SPREAD, LEAST = 730, 225, 75
 
 def vocabulary() -> list[str]:
     """The words of a few hundred vignettes that are letters alone, sorted."""
-    return sorted({word for row in islice(builtin.rows(0), 400) for word in row["Question"].split() if word.isalpha()})
+    return sorted({word for row in islice(builtin.rows(0), 400) for word in row["question"].split() if word.isalpha()})
 
 
 def texts(count: int) -> list[str]:
