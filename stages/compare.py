@@ -18,7 +18,7 @@ ARMS = {"before": Path("data/answers/baseline.jsonl"), "after": Path("data/answe
 DATASET = Path("data/raw/summary.json")
 PROMPTS = Path("data/prompts/summary.json")
 TRAINING = Path("models/training.json")
-LOSS = Path("metrics/loss.csv")
+LOSS = Path("models/loss.csv")
 
 SCORES = Path("metrics/scores.json")
 COMPARE = Path("metrics/compare.json")
@@ -54,7 +54,11 @@ def main(params: Params) -> str:
         versions={name: version(name).split("+")[0] for name in PACKAGES},
         revisions=revisions(params),
     )
-    records.write_json(SCORES, comparison.scores(results))
+    counts = context.dataset
+    dropped = sum(sum(reasons.values()) for group in ("dropped", "leaks") for reasons in counts[group].values())
+    rows_of = {"rows": counts["kept"]["train"], "dropped": dropped, "unused": sum(counts["unused"].values())}
+    losses = {name: context.training[name] for name in ("loss", "eval_loss")}
+    records.write_json(SCORES, {**comparison.scores(results), **losses, **rows_of})
     records.write_json(COMPARE, results)
     records.write_text(ANSWERS, tables.answers(rows))
     for name, chart in plots.svgs(context).items():

@@ -22,7 +22,6 @@ TRAIN = Path("data/raw/train.jsonl")
 HELDOUT = Path("data/raw/heldout.jsonl")
 EVALUATION = Path("data/raw/evaluation.jsonl")
 SUMMARY = Path("data/raw/summary.json")
-METRICS = Path("metrics/dataset.json")
 
 
 def main(params: Params) -> str:
@@ -78,7 +77,6 @@ def main(params: Params) -> str:
     summary = {"source": params.dataset.source, "kept": kept, "dropped": dropped, "leaks": leaks, "unused": unused}
     records.write_json(SUMMARY, summary)
     lost, spare = sum(sum(reasons.values()) for reasons in dropped.values()), sum(unused.values())
-    records.write_json(METRICS, {"rows": train_count, "dropped": lost + leaked.total(), "unused": spare})
     counts = ", ".join(f"{name} {count}" for name, count in kept.items())
     said = f"{counts}; dropped {lost}, and {leaked.total()} training rows that overlap an evaluation row"
     return said + (f"; {spare} good rows beyond train_rows, eval_rows and rows are used nowhere" if spare else "")

@@ -20,8 +20,7 @@ TRAIN = Path("data/prompts/train.jsonl")
 HELDOUT = Path("data/prompts/heldout.jsonl")
 ADAPTER = Path("models/adapter")
 TRAINING = Path("models/training.json")
-METRICS = Path("metrics/train.json")
-LOSS = Path("metrics/loss.csv")
+LOSS = Path("models/loss.csv")
 COLUMNS = ["step", "epoch", "loss", "eval_loss", "learning_rate", "grad_norm"]
 
 
@@ -77,7 +76,6 @@ def main(params: Params) -> str:
             **processor.describe(),
         }
         records.write_json(TRAINING, training)
-        records.write_json(METRICS, {name: training[name] for name in ("loss", "eval_loss")})
     return (
         f"{result.global_step} steps, loss {training['mean_loss']:.3f}, last {training['loss']:.3f}; "
         f"{trainable:,} of {total:,} parameters trained; W&B {wandb_mode}"

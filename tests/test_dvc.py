@@ -107,7 +107,7 @@ def test_no_param_has_a_name_that_the_run_cache_drops():
 
 
 def test_what_a_run_costs_is_in_no_lock():
-    assert PIPELINE.keys() == {"stages"}
+    assert PIPELINE.keys() == {"stages", "plots"}
     assert not [path for stage in STAGES.values() for path in paths(stage.get("metrics")) if "costs" in path]
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 from itertools import islice
+from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
@@ -47,7 +48,12 @@ def contents(clone):
 def kept(clone, experiment):
     """How many rows an experiment's fetch kept to learn from."""
     (found,) = run(clone, "git", "for-each-ref", "--format=%(refname)", f"refs/exps/**/{experiment}").stdout.split()
-    return json.loads(run(clone, "git", "show", f"{found}:metrics/dataset.json").stdout)["rows"]
+    lock = YAML(typ="safe").load(run(clone, "git", "show", f"{found}:dvc.lock").stdout)
+    (md5,) = [out["md5"] for out in lock["stages"]["fetch_dataset"]["outs"] if out["path"] == "data/raw/train.jsonl"]
+    return sum(
+        1
+        for _ in records.read(Path(run(clone, "dvc", "cache", "dir").stdout.strip()) / "files/md5" / md5[:2] / md5[2:])
+    )
 
 
 @pytest.fixture(scope="module")

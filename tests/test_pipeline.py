@@ -77,14 +77,17 @@ def test_a_param_changed_back_comes_from_the_run_cache_here_and_in_another_clone
     assert repro(clone) == ["compare"]
     remote = tmp_path / "remote"
     run(clone, "dvc", "remote", "add", "-d", "folder", str(remote))
+    commit(clone, "a learning rate")
     run(clone, "dvc", "push", "-q", "--run-cache")
-    commit(clone, "two learning rates")
     other = tmp_path / "other"
     run(clone, "git", "clone", "-q", ".", str(other))
     run(other, "dvc", "pull", "-q", "--run-cache")
     assert repro(other) == []
-    edit(other, "params.yaml", "learning_rate: 2.0e-2", "learning_rate: 1.0e-2")
+    edit(other, "params.yaml", "learning_rate: 2.0e-2", "learning_rate: 3.0e-2")
+    assert repro(other) == ["finetune_lora", "post_infer", "compare"]
+    edit(other, "params.yaml", "learning_rate: 3.0e-2", "learning_rate: 2.0e-2")
     assert repro(other) == ["compare"]
+    assert outputs(other) == outputs(clone)
 
 
 WORDING = [  # file, a text in it, and what an edit of it makes stale

@@ -164,7 +164,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_no_adapter(workspace, 
     with pytest.raises(UserError, match=line):
         finetune_lora.main(changed(tiny, logging_steps=3))
     assert not finetune_lora.ADAPTER.exists()
-    assert not finetune_lora.METRICS.exists()
+    assert not finetune_lora.TRAINING.exists()
 
 
 def test_weights_that_are_not_finite_are_not_saved(tiny, tmp_path):
