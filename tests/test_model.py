@@ -1,16 +1,17 @@
 """Base models load from safetensors alone, once, and are the model that they say they are."""
 
 import ast
+import copy
 import hashlib
 import json
 import shutil
 import socket
 import sys
 
+import gguf
 import numpy as np
 import pytest
 import torch
-from gguf import GGUFWriter
 
 from stages.files.errors import UserError
 from stages.model import __main__ as command
@@ -111,48 +112,88 @@ def test_an_embedded_model_that_is_not_the_pinned_one_is_refused(committed, chan
         gguf_package.folder(committed.model.package.model_copy(update=change))
 
 
-@pytest.mark.parametrize(
-    ("architecture", "tensor", "line"),
-    [
-        ("nosuch", "token_embd.weight", r"^model\.package\.gguf_file: .*\.gguf: .*nosuch.*: choose another model$"),
-        ("llama", "rope_freqs.weight", r"^model\.package\.gguf_file: .*\.gguf: .*rope_freqs.*: choose another model$"),
-    ],
-)
-def test_a_gguf_file_that_cannot_be_right_is_refused(committed, tmp_path, monkeypatch, architecture, tensor, line):
-    (tmp_path / "odd").mkdir()
-    (tmp_path / "odd/__init__.py").touch()
-    writer = GGUFWriter(tmp_path / "odd/odd.gguf", architecture)
-    writer.add_tensor(tensor, np.ones((4, 4), dtype=np.float32))
-    for write in (writer.write_header_to_file, writer.write_kv_data_to_file, writer.write_tensors_to_file):
-        write()
-    writer.close()
-    digest = hashlib.sha256((tmp_path / "odd/odd.gguf").read_bytes()).hexdigest()
+class TinyGguf:
+    """A GGUF file with random weights in a package of its own, and what params say of it."""
+
+    def __init__(self, folder, package, architecture, extra=()):
+        """Write the file under `folder`; `extra` are names of tensors that no model has."""
+        from transformers import AutoConfig, AutoModelForCausalLM
+
+        self.path = folder / "odd/odd.gguf"
+        self.path.parent.mkdir()
+        (folder / "odd/__init__.py").touch()
+        kind = AutoConfig.for_model(
+            architecture, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+            num_key_value_heads=2, vocab_size=300, tie_word_embeddings=False,
+        )  # fmt: skip
+        writer = gguf.GGUFWriter(self.path, architecture)
+        writer.add_block_count(2)
+        writer.add_context_length(128)
+        writer.add_embedding_length(32)
+        writer.add_feed_forward_length(64)
+        writer.add_head_count(4)
+        writer.add_head_count_kv(2)
+        writer.add_layer_norm_rms_eps(1e-6)
+        writer.add_token_list([str(number) for number in range(300)])
+        names = gguf.get_tensor_name_map(gguf.MODEL_ARCH[architecture.upper()], 2)
+        for name, weight in AutoModelForCausalLM.from_config(kind).state_dict().items():
+            data = torch.randn(weight.shape).numpy()
+            quantized = gguf.GGMLQuantizationType.Q8_0 if data.ndim == 2 else None
+            data = gguf.quantize(data, quantized) if quantized else data
+            writer.add_tensor(names.get_name(name, (".weight", ".bias")), data, raw_dtype=quantized)
+        for name in extra:
+            writer.add_tensor(name, np.ones(4, dtype=np.float32))
+        for write in (writer.write_header_to_file, writer.write_kv_data_to_file, writer.write_tensors_to_file):
+            write()
+        writer.close()
+        digest = hashlib.sha256(self.path.read_bytes()).hexdigest()
+        self.package = package.model_copy(
+            update={"name": "odd", "gguf_file": "odd.gguf", "sha256": digest, "pad_token": "<pad>"}
+        )
+
+
+@pytest.fixture
+def tiny_gguf(committed, tiny_tokenizer, tmp_path, monkeypatch):
+    """Makes such files, read with the tiny model's tokenizer."""
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("AI_MEDICAL_CHATBOT_CACHE", str(tmp_path / "cache"))
-    change = {"name": "odd", "gguf_file": "odd.gguf", "sha256": digest}
-    with pytest.raises(UserError, match=line) as error:
-        gguf_package.folder(committed.model.package.model_copy(update=change))
-    assert "\n" not in str(error.value)
+    monkeypatch.setattr("transformers.AutoTokenizer.from_pretrained", lambda *_, **__: copy.deepcopy(tiny_tokenizer))
+    return lambda architecture, *extra: TinyGguf(tmp_path, committed.model.package, architecture, extra)
 
 
-def test_a_conversion_holds_the_weights_once(tiny, committed, tmp_path, monkeypatch):
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
+@pytest.mark.parametrize("architecture", ["llama", "qwen2"])
+@pytest.mark.parametrize(("size", "files"), [(10**9, 1), (20_000, 7)])
+def test_a_conversion_gives_the_weights_that_the_library_reads(tiny_gguf, monkeypatch, architecture, size, files):
+    from transformers import AutoModelForCausalLM
 
-    loaded = AutoModelForCausalLM.from_pretrained(base_model.folder(tiny.model))
-    loaded.config.quantization_config = {}
-    made = base_model.tokenizer(tiny.model)
-    monkeypatch.setattr(gguf_package.checks, "gguf", lambda _: None)
-    monkeypatch.setattr(AutoConfig, "from_pretrained", lambda *_, **__: loaded.config)
-    monkeypatch.setattr(AutoTokenizer, "from_pretrained", lambda *_, **__: made)
-    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", lambda *_, **__: loaded)
-    monkeypatch.setattr(PreTrainedTokenizerFast, "save_pretrained", lambda *_: None)
-    written = []
-    monkeypatch.setattr(LlamaForCausalLM, "save_pretrained", lambda plain, *_, **__: written.append(plain))
-    gguf_package._convert(tmp_path / "x.gguf", committed.model.package, tmp_path)
-    [plain] = written
-    assert plain is not loaded
-    pointers = {name: weight.data_ptr() for name, weight in loaded.named_parameters()}
-    assert {name: weight.data_ptr() for name, weight in plain.named_parameters()} == pointers
+    monkeypatch.setattr(gguf_package, "SHARD", size)
+    monkeypatch.setattr(gguf_package, "ROWS", 5)
+    made = tiny_gguf(architecture)
+    folder = gguf_package.folder(made.package)
+    assert len(list(folder.glob("*.safetensors"))) == files
+    original = AutoModelForCausalLM.from_pretrained(made.path.parent, gguf_file=made.path.name, dtype=torch.float32)
+    converted = AutoModelForCausalLM.from_pretrained(folder)
+    assert type(converted) is type(original)
+    assert converted.dtype == torch.float32
+    weights = converted.state_dict()
+    assert weights.keys() == original.state_dict().keys()
+    assert all(torch.equal(weights[name], weight) for name, weight in original.state_dict().items())
+
+
+def test_a_gguf_file_that_is_read_in_part_is_refused(tiny_gguf):
+    line = (
+        r"^model\.package\.gguf_file: .*odd\.gguf: transformers does not read rope_freqs\.weight: choose another model$"
+    )
+    with pytest.raises(UserError, match=line):
+        gguf_package.folder(tiny_gguf("llama", "rope_freqs.weight").package)
+
+
+def test_a_gguf_file_of_an_unknown_architecture_is_refused(tiny_gguf):
+    made = tiny_gguf("llama")
+    made.path.write_bytes(made.path.read_bytes().replace(b"llama", b"lhama"))
+    package = made.package.model_copy(update={"sha256": hashlib.sha256(made.path.read_bytes()).hexdigest()})
+    with pytest.raises(UserError, match=r"^model\.package\.gguf_file: .*odd\.gguf: .*lhama.*: choose another model$"):
+        gguf_package.folder(package)
 
 
 def test_a_hub_model_that_cannot_be_had_is_one_clear_line(tiny):

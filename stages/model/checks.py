@@ -43,15 +43,6 @@ def cache_writable(folder: Path, variable: str) -> None:
         raise model_errors.cache_unwritable(folder, variable, error) from None
 
 
-def gguf(path: Path) -> None:
-    """Raise UserError for a GGUF file with factors of a rotary embedding, which transformers leaves out silently."""
-    from transformers.integrations.gguf import read_gguf_metadata
-
-    _, names = read_gguf_metadata(path)
-    if factors := [name for name in names if name.startswith("rope_")]:
-        raise model_errors.gguf_rope(path, factors[0])
-
-
 def snapshot(folder: Path, hub: HubModel) -> None:
     """Raise UserError for a model without safetensors, or one that only code of its own can run (auto_map)."""
     from transformers import CONFIG_MAPPING

@@ -55,8 +55,9 @@ def gguf_differs(path: Path, digest: str, package: PackageModel) -> UserError:
     )
 
 
-def gguf_rope(path: Path, tensor: str) -> UserError:
-    return UserError(f"model.package.gguf_file: {path}: transformers does not read its {tensor}: choose another model")
+def gguf_tensors(path: Path, unread: set[str], missing: set[str]) -> UserError:
+    parts = [f"{verb} {sorted(names)[0]}" for verb, names in (("does not read", unread), ("lacks", missing)) if names]
+    return UserError(f"model.package.gguf_file: {path}: transformers {' and '.join(parts)}: choose another model")
 
 
 def gguf_unreadable(path: Path, error: Exception) -> UserError:

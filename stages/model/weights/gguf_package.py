@@ -3,10 +3,15 @@
 import hashlib
 import importlib.util
 from pathlib import Path
+from typing import Any
 
-from stages.model import checks, model_errors
+from stages.files import records
+from stages.model import model_errors
 from stages.model.weights import cache
 from stages.params.schema import PackageModel
+
+ROWS = 4096  # of a tensor that are dequantized at a time
+SHARD = 10**9  # bytes of a file of weights, and of memory
 
 
 def folder(package: PackageModel) -> Path:
@@ -46,27 +51,54 @@ def gguf_path(package: PackageModel) -> Path:
 
 
 def _convert(path: Path, package: PackageModel, target: Path) -> None:
-    """Write a GGUF file as a plain model whose logits are equal (tests/test_model.py).
+    """Write a GGUF file as a plain model whose weights and logits are those of from_pretrained (tests/test_model.py).
 
-    A loaded GGUF model refuses save_pretrained. So a model without memory of its own takes over its tensors, and is
-    written in shards: one copy of the weights is all that memory holds.
+    from_pretrained takes two copies of the weights and refuses to save them. Here one shard is in memory at a time.
     """
     import torch
+    from gguf import GGUFReader
+    from huggingface_hub import split_torch_state_dict_into_shards
+    from safetensors.torch import save_file
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers.modeling_gguf_pytorch_utils import TENSOR_PROCESSORS, TensorProcessor, get_gguf_hf_weights_map
+    from transformers.utils import SAFE_WEIGHTS_INDEX_NAME
 
-    checks.gguf(path)
-    config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name)  # once: it reads the file for seconds
-    source = {"pretrained_model_name_or_path": path.parent, "gguf_file": path.name, "config": config}
+    config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name)
     # from_pretrained's own eos token for such a file is <|im_start|>: trained with it, a model never stops.
-    tokenizer = AutoTokenizer.from_pretrained(**source)
+    tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name, config=config)
     tokenizer.eos_token, tokenizer.pad_token = package.eos_token, package.pad_token
-    loaded = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
-    values = loaded.config.to_dict()
-    values.pop("quantization_config")
-    values.update(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, bos_token_id=None)
-    with torch.device("meta"):
-        plain = type(loaded)(type(config).from_dict(values))
-    plain.load_state_dict(loaded.state_dict(), assign=True)
-    plain.tie_weights()
-    plain.save_pretrained(target, max_shard_size="1GB")
-    tokenizer.save_pretrained(target)
+    config.update({"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id})
+    config.update({"bos_token_id": None, "dtype": torch.float32})
+    with torch.device("meta"):  # its shapes and names alone
+        network = AutoModelForCausalLM.from_config(config)
+    config.architectures = [type(network).__name__]
+
+    reader = GGUFReader(path)
+    architecture = reader.fields["general.architecture"].contents()
+    processor = TENSOR_PROCESSORS.get(architecture, TensorProcessor)(config.to_dict())
+    names = get_gguf_hf_weights_map(network, processor)
+    tensors = {names.get(tensor.name, tensor.name): tensor for tensor in reader.tensors}
+    weights = {name: one for name, one in network.state_dict().items() if name not in network.all_tied_weights_keys}
+    if tensors.keys() != weights.keys():
+        raise model_errors.gguf_tensors(path, tensors.keys() - weights.keys(), weights.keys() - tensors.keys())
+    pattern = "model{suffix}.safetensors"
+    shards = split_torch_state_dict_into_shards(weights, filename_pattern=pattern, max_shard_size=SHARD)
+    for file, held in shards.filename_to_tensors.items():
+        save_file({name: _weight(tensors[name], processor) for name in held}, target / file, {"format": "pt"})
+    if shards.is_sharded:
+        index = {"metadata": shards.metadata, "weight_map": shards.tensor_to_filename}
+        records.write_json(target / SAFE_WEIGHTS_INDEX_NAME, index)
+    for part in (config, network.generation_config, tokenizer):
+        part.save_pretrained(target)
+
+
+def _weight(tensor: Any, processor: Any) -> Any:
+    """A tensor of a GGUF file in float32, in the order of rows that transformers uses."""
+    import numpy as np
+    import torch
+    from gguf import dequantize
+
+    weight = np.empty(tuple(reversed(tensor.shape)), np.float32)
+    for start in range(0, len(weight), ROWS):  # the library makes two copies of what it is given
+        weight[start : start + ROWS] = dequantize(tensor.data[start : start + ROWS], tensor.tensor_type)
+    return torch.from_numpy(processor.process(weight, tensor.name).weights).contiguous()
