@@ -50,7 +50,7 @@ def main(params: Params) -> str:
                 yield row
         cleaner.check(f"dataset {params.dataset.source}", params.dataset.max_dropped_share)
         if not heldout:
-            raise data_errors.no_held_out_row()
+            raise data_errors.NO_HELD_OUT_ROW()
 
     from stages.data.leaks import Leaks
 
@@ -97,7 +97,7 @@ def without_leaks(
             kept += 1
             yield row
     if not kept:
-        raise data_errors.no_train_row(count, leaked.total())
+        raise data_errors.NO_TRAIN_ROW(count=count, leaked=leaked.total())
 
 
 if __name__ == "__main__":

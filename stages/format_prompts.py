@@ -47,7 +47,7 @@ def main(params: Params) -> str:
                 example.setdefault("completion", row["completion"])
                 yield row
         if not lengths:
-            raise data_errors.no_row_fits(params.prompt.max_length)
+            raise data_errors.NO_ROW_FITS(max_length=params.prompt.max_length)
 
     def asked_rows(rows: Iterable[records.Row]) -> Iterator[records.Row]:
         for batch in records.batches(rows, BATCH):

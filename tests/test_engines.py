@@ -92,7 +92,7 @@ def test_on_a_cpu_an_answer_depends_on_its_own_prompt_alone(tiny, tiny_tokenizer
 def test_a_limit_of_its_own_ends_an_answer(base, tiny, prompts, alone):
     limits = [1, 5, 24, 2, 9, 1]
     found = [[] for _ in limits]
-    for piece in continuous_batching.generate(base, prompts, settings(tiny, batch_size=3), False, limits):
+    for piece in continuous_batching.generate(base, prompts, settings(tiny, batch_size=3), limits):
         found[piece.index] += piece.token_ids
     assert found == [ids[:limit] for ids, limit in zip(alone, limits, strict=True)]
 

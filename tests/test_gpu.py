@@ -65,7 +65,7 @@ def test_graphs_answer_as_generate_does_while_slots_end_and_move():
     plain = {piece.index: piece.token_ids for piece in generate(model, examples(), one_by_one)}
     wanted = [plain[index][: limits[index]] for index in range(5)]
     given = [[] for _ in limits]
-    for piece in continuous_batching.generate(model, examples(), settings, False, limits):
+    for piece in continuous_batching.generate(model, examples(), settings, limits):
         given[piece.index] += piece.token_ids
     assert [len(given[index]) <= limits[index] for index in range(5)] == [True] * 5
     # In bfloat16 a near tie may fall either way, and what follows it differs: most answers are the same, all begin so.

@@ -1,6 +1,5 @@
 """Base models load from safetensors alone, once, and are the model that they say they are."""
 
-import ast
 import copy
 import hashlib
 import json
@@ -17,7 +16,6 @@ from stages.files.errors import UserError
 from stages.model import __main__ as command
 from stages.model import base_model, load
 from stages.model.weights import cache, gguf_package
-from tests.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -350,25 +348,3 @@ def test_where_says_in_one_line_what_is_wrong(workplace, tiny, monkeypatch, caps
         "",
         "model.package.name: no_such_package is not installed: run `make install`\n",
     )
-
-
-def messages(path):
-    """The parts of a module that a person gets to read: what is raised, and what is printed."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Raise) and node.exc:
-            yield node.exc
-        if isinstance(node, ast.Call) and getattr(node.func, "id", None) in ("UserError", "print"):
-            yield node
-
-
-def test_no_file_that_computes_holds_the_text_of_a_message():
-    room = ROOT / "stages/model"
-    others = {room / "model_errors.py", room / "checks.py", *(room / "memory").iterdir()}
-    found = {
-        f"{path}, line {node.lineno}: {text.value}"
-        for path in set(room.rglob("*.py")) - others
-        for node in messages(path)
-        for text in ast.walk(node)
-        if isinstance(text, ast.Constant) and isinstance(text.value, str)
-    }
-    assert found == set()

@@ -93,7 +93,8 @@ def test_a_param_changed_back_comes_from_the_run_cache_here_and_in_another_clone
 WORDING = [  # file, a text in it, and what an edit of it makes stale
     ("stages/files/errors.py", "run `dvc repro`, which makes it again", []),
     ("stages/params/__init__.py", "add it (presets/cpu.yaml", []),
-    ("stages/model/model_errors.py", "trains one", []),
+    ("stages/model/model_errors.py", "choose another model", []),
+    ("stages/model/checks.py", "leave one out", []),
     ("stages/data/data_errors.py", "convert the file", []),
     ("stages/generate/generation_errors.py", "ask shorter questions", []),
     ("stages/train/training_errors.py", "lower training.learning_rate", []),

@@ -91,10 +91,13 @@ class Cleaner:
     def check(self, name: str, max_dropped_share: float) -> None:
         """Raise UserError where nothing is left, or more than the given share was dropped."""
         dropped = self.dropped.total()
+        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(self.dropped.items()))
         if dropped == self.seen:
-            raise data_errors.no_usable_row(name, self.seen, self.dropped)
+            raise data_errors.NO_USABLE_ROW(name=name, seen=self.seen, reasons=reasons or "it is empty")
         if dropped > max_dropped_share * self.seen:
-            raise data_errors.too_many_dropped(name, self.seen, self.dropped, max_dropped_share)
+            raise data_errors.TOO_MANY_DROPPED(
+                name=name, dropped=dropped, seen=self.seen, reasons=reasons, share=max_dropped_share
+            )
 
 
 def flaw(text: str) -> str | None:

@@ -40,7 +40,7 @@ class Formatter:
         """
         text = self._chat() if self.prompt.style == "chat" else self.prompt.template
         if text.count(PLACEHOLDER) != 1:  # a plain template has it once: params are held to that
-            raise data_errors.question_count(text.count(PLACEHOLDER))
+            raise data_errors.QUESTION_COUNT(count=text.count(PLACEHOLDER))
         before, after = text.split(PLACEHOLDER)
         return before, after
 
@@ -83,12 +83,12 @@ class Formatter:
         from jinja2 import TemplateError
 
         if not self.tokenizer.chat_template:
-            raise data_errors.no_chat_template()
+            raise data_errors.NO_CHAT_TEMPLATE()
         turns = [{"role": "user", "content": PLACEHOLDER}]
         try:
             return self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
         except (TemplateError, TypeError, ValueError) as error:  # a template may also raise what it likes by itself
-            raise data_errors.chat_template_failed(error) from None
+            raise data_errors.CHAT_TEMPLATE_FAILED(error=error) from None
 
     @cached_property
     def for_questions(self) -> Any:

@@ -35,6 +35,17 @@ class UserError(Exception):
     """A mistake in params, data or surroundings; its text says what was wrong, where, and what to do."""
 
 
+class Text(str):
+    """The text of an error, with {fields}; called with their values it is the error. An exception shows as one line."""
+
+    def __call__(self, **values: object) -> UserError:
+        """The error."""
+        plain = {
+            name: words(value, 300) if isinstance(value, BaseException) else value for name, value in values.items()
+        }
+        return UserError(self.format(**plain))
+
+
 def not_made(path: Path) -> UserError:
     """An output of an earlier stage is missing."""
     return UserError(f"{path}: not found: run `dvc repro`, which makes it")

@@ -20,7 +20,7 @@ def generate(model: Any, prompts: list[list[int]], settings: Generation, *, stre
     `model` is a stages.model.load.LoadedModel. Answers come in no order. Raises UserError for a model that the engine
     cannot run.
     """
-    pieces = engine(settings).generate(model, prompts, settings, stream)
+    pieces = engine(settings).generate(model, prompts, settings)
     if stream:
         yield from pieces
         return

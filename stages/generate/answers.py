@@ -103,6 +103,6 @@ def _check_context(model: Any, rows: list[Row], generation: Generation) -> None:
     limit = model.network.config.max_position_embeddings
     whole = max(len(row["prompt_ids"]) + len(row.get("completion_ids", [])) for row in rows)
     if whole > limit:
-        raise generation_errors.reference_too_long(whole, limit)
+        raise generation_errors.REFERENCE_TOO_LONG(tokens=whole, limit=limit)
     if longest + generation.max_new_tokens > limit:
-        raise generation_errors.answer_too_long(generation.max_new_tokens, longest, limit)
+        raise generation_errors.ANSWER_TOO_LONG(new=generation.max_new_tokens, longest=longest, limit=limit)

@@ -58,7 +58,7 @@ def attach(network: Any, folder: Path, scale: float) -> Any:
     except (RuntimeError, TypeError, ValueError) as error:
         if isinstance(error, RuntimeError) and "size mismatch" not in str(error):
             raise
-        raise model_errors.adapter_refused(folder, error) from None
+        raise model_errors.ADAPTER_REFUSED(folder=folder, error=error) from None
     checks.adapter_fits(folder, folder / WEIGHTS, tuned)
     for module in tuned.modules():
         if isinstance(module, LoraLayer):

@@ -12,9 +12,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from stages.files.errors import explained
+from stages.files.errors import UserError, explained, words
 from stages.model import model_errors
 from stages.params.schema import HubModel, Lora, Model
+
+RETRAIN = "`dvc repro` trains one"
 
 
 def machine(model: Model) -> None:
@@ -28,9 +30,9 @@ def machine(model: Model) -> None:
     ]
     for asked, setting, instead, library in settings:
         if asked and not torch.cuda.is_available():
-            raise model_errors.no_gpu(setting, instead)
+            raise UserError(f"model.{setting} needs a CUDA GPU, and there is none: set it to {instead}")
         if asked and find_spec(library) is None:
-            raise model_errors.not_installed(setting, library)
+            raise UserError(f"model.{setting} needs {library}, which is not installed: make install-gpu")
 
 
 def cache_writable(folder: Path, variable: str) -> None:
@@ -40,20 +42,24 @@ def cache_writable(folder: Path, variable: str) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise model_errors.cache_unwritable(folder, variable, error) from None
+        raise UserError(
+            f"{folder}: no cache for models can be made or written there ({error.strerror}): set {variable} to a "
+            "folder that can be written"
+        ) from None
 
 
 def snapshot(folder: Path, hub: HubModel) -> None:
     """Raise UserError for a model without safetensors, or one that only code of its own can run (auto_map)."""
     from transformers import CONFIG_MAPPING
 
+    name = model_errors.HUB_NAME.format(hub=hub)
     if not list(folder.glob("*.safetensors")):
-        raise model_errors.hub_without_safetensors(hub)
+        raise UserError(f"{name}: it has no safetensors: choose one that has")
     config = _json_object(folder / "config.json")
     if config is None:
-        raise model_errors.hub_without_config(hub)
+        raise UserError(f"{name}: its config.json is missing, or no JSON object: choose another")
     if "auto_map" in config and config.get("model_type") not in CONFIG_MAPPING:
-        raise model_errors.hub_with_code(hub)
+        raise UserError(f"{name}: it wants code of its own to be run (auto_map), which is never done: choose another")
 
 
 @contextmanager
@@ -70,7 +76,11 @@ def readable(model: Model, folder: Path) -> Iterator[None]:
         # A weight of another shape is a RuntimeError that names this option.
         if explained(error) or not (isinstance(error, damaged) or "ignore_mismatched_sizes" in str(error)):
             raise
-        raise model_errors.unreadable(model, folder, error) from None
+        name, remedy = f"model folder {folder}", "remove it, then `dvc repro` makes it again"
+        if model.source == "hub":
+            name = model_errors.HUB_NAME.format(hub=model.hub)
+            remedy = f"choose another, or remove {folder} if its files are damaged"
+        raise UserError(f"{name}: cannot be loaded ({type(error).__name__}): {words(error)}: {remedy}") from None
 
 
 def lora_targets(network: Any, lora: Lora) -> None:
@@ -84,26 +94,28 @@ def lora_targets(network: Any, lora: Lora) -> None:
     embeddings = network.get_input_embeddings(), network.get_output_embeddings()
     if missing := [target for target, names in found.items() if not names]:
         matrices = [name for name, module in modules.items() if _is_matrix(module) and module not in embeddings]
-        raise model_errors.no_such_module(missing, sorted({name.rpartition(".")[2] for name in matrices}))
+        choice = ", ".join(sorted({name.rpartition(".")[2] for name in matrices}))
+        raise UserError(f"lora.target_modules: {', '.join(missing)}: the model has no such module: choose of {choice}")
     for target, names in found.items():
         if any(modules[name] is embedding for name in names for embedding in embeddings):
-            raise model_errors.embedding_targeted(target)
+            raise UserError(f"lora.target_modules: {target}: embeddings stay frozen here: leave it out")
     if lora.layers_to_transform is None:
         return
     there = {layers[name] for names in found.values() for name in names if name in layers}
     if missing := [str(layer) for layer in lora.layers_to_transform if layer not in there]:
-        raise model_errors.no_such_layer(missing, there)
+        choice = f"choose of {min(there)} to {max(there)}, or null" if there else "set it to null"
+        raise UserError(f"lora.layers_to_transform: {', '.join(missing)}: the model has no such layer: {choice}")
     chosen = set(lora.layers_to_transform)
     for target, names in found.items():
         if target not in modules and not any(layers.get(name) in chosen for name in names):
-            raise model_errors.outside_of_layers(target)
+            raise UserError(f"lora.target_modules: {target}: it is in none of lora.layers_to_transform: leave one out")
 
 
 def trained(tuned: Any) -> None:
     """Raise UserError where a trained weight is not finite."""
     for name, weight in tuned.named_parameters():
         if weight.requires_grad and not weight.isfinite().all():
-            raise model_errors.diverged(name)
+            raise UserError(f"training diverged: {name} is not finite: lower training.learning_rate")
 
 
 def adapter_files(config: Path, weights: Path) -> None:
@@ -113,16 +125,19 @@ def adapter_files(config: Path, weights: Path) -> None:
     for path in (config, weights):
         if not path.is_file():
             others = sorted(other.name for other in path.parent.glob("adapter_model.*") if other != weights)
-            raise model_errors.adapter_incomplete(path, others)
+            note = f" (and {', '.join(others)} is not read: it may hold code)" if others else ""
+            raise UserError(f"{path.parent}: there is no {path.name}{note}: {RETRAIN}")
     if (_json_object(config) or {}).get("peft_type") != "LORA":
-        raise model_errors.no_adapter_config(config)
+        raise UserError(f"{config}: no config of a LoRA adapter: {RETRAIN}")
     try:
         with safe_open(weights, framework="pt") as file:
             for name in sorted(file.keys()):
                 if not file.get_tensor(name).isfinite().all():
-                    raise model_errors.adapter_not_finite(weights, name)
+                    raise UserError(
+                        f"{weights}: {name} is not finite: its training diverged: lower training.learning_rate"
+                    )
     except SafetensorError as error:
-        raise model_errors.adapter_damaged(weights, error) from None
+        raise UserError(f"{weights}: damaged ({words(error)}): {RETRAIN}") from None
 
 
 def adapter_fits(folder: Path, weights: Path, tuned: Any) -> None:
@@ -135,7 +150,8 @@ def adapter_fits(folder: Path, weights: Path, tuned: Any) -> None:
     wanted = get_peft_model_state_dict(tuned, save_embedding_layers=False).keys()
     for name in sorted(given ^ wanted):
         if "lora_" in name:
-            raise model_errors.adapter_of_another(folder, name, adapter_has_it=name in given)
+            has, lacks = ("adapter", "model") if name in given else ("model", "adapter")
+            raise UserError(f"{folder}: no adapter for this model: the {has} has {name}, the {lacks} not: {RETRAIN}")
 
 
 def _is_matrix(module: Any) -> bool:

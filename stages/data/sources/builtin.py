@@ -18,5 +18,5 @@ def rows(seed: int, scores: list[str] | None = None) -> Iterator[dict[str, str]]
     scores = scores or list(known)
     unknown = [name for name in scores if name not in known]
     if unknown:
-        raise data_errors.unknown_scores(unknown, known)
+        raise data_errors.UNKNOWN_SCORES(unknown=", ".join(unknown), known=", ".join(known))
     return (write(known[scores[index % len(scores)]], Random(f"{seed}:{index}")) for index in count())

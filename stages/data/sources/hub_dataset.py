@@ -18,16 +18,15 @@ def rows(hub: HubDataset) -> Iterator[Row]:
     """
     from datasets import load_dataset
 
-    where = data_errors.hub_where(hub)
-    timeouts.give_up_in_time(where)
+    timeouts.give_up_in_time(data_errors.HUB_DATASET.format(hub=hub))
     if Path(hub.path).exists():
-        raise data_errors.hub_folder(where, hub.path)
+        raise data_errors.HUB_FOLDER(hub=hub)
     try:
         dataset = load_dataset(hub.path, name=hub.name, split=hub.split, revision=hub.revision)
     except Exception as error:  # the library raises a dozen kinds, requests' and its own among them
-        raise data_errors.hub_failed(where, error) from None
+        raise data_errors.HUB_FAILED(hub=hub, error=error) from None
     sources = list(dataset.info.download_checksums or {})
     stale = [source for source in sources if "@" in source and hub.revision not in source]
     if stale:
-        raise data_errors.hub_stale(where, stale[0])
+        raise data_errors.HUB_STALE(hub=hub, found=stale[0])
     yield from dataset

@@ -34,15 +34,15 @@ def _check_path(path: Path) -> None:
         target = path.resolve(strict=True)
         mode = target.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
-        raise data_errors.no_file(path) from None
+        raise data_errors.NO_FILE(path=path) from None
     except (OSError, RuntimeError) as error:  # a RuntimeError is a link to itself
-        raise data_errors.unreadable(path, error) from None
+        raise data_errors.UNREADABLE(path=path, error=_reason(error)) from None
     if not target.is_relative_to(FOLDER.resolve()) and not target.is_relative_to(_dvc_cache()):
-        raise data_errors.link_out(path, FOLDER, target)
+        raise data_errors.LINK_OUT(path=path, folder=FOLDER, target=target)
     if stat.S_ISDIR(mode):
-        raise data_errors.folder_not_file(path)
+        raise data_errors.FOLDER(path=path)
     if not stat.S_ISREG(mode):
-        raise data_errors.no_regular_file(path)
+        raise data_errors.NO_REGULAR_FILE(path=path)
 
 
 def _dvc_cache() -> Path:
@@ -52,7 +52,7 @@ def _dvc_cache() -> Path:
     try:
         return Path(Config(DVC_CONFIG.parent)["cache"].get("dir", ".dvc/cache")).resolve()
     except ConfigError as error:
-        raise data_errors.unreadable(DVC_CONFIG, error) from None
+        raise data_errors.UNREADABLE(path=DVC_CONFIG, error=_reason(error)) from None
 
 
 def _rows(path: Path, columns: list[str]) -> Iterator[Row]:
@@ -60,13 +60,13 @@ def _rows(path: Path, columns: list[str]) -> Iterator[Row]:
     try:
         for number, row in enumerate(READERS[path.suffix](path, columns), 1):
             if not isinstance(row, dict):
-                raise data_errors.no_object(path, number, row)
+                raise data_errors.NO_OBJECT(path=path, number=number, kind=type(row).__name__)
             missing.difference_update(row)
             if missing and len(names) <= NAMED:
                 names.update(row)
             yield row
     except OSError as error:
-        raise data_errors.unreadable(path, error) from None
+        raise data_errors.UNREADABLE(path=path, error=_reason(error)) from None
     if missing and names:
         raise data_errors.no_column(path, columns, missing, names)
 
@@ -76,7 +76,7 @@ def _check_header(path: Path, names: list[str], columns: list[str]) -> None:
     if missing := set(columns).difference(names):
         raise data_errors.no_column(path, columns, missing, names)
     if twice := [column for column in columns if names.count(column) > 1]:
-        raise data_errors.repeated_column(path, twice[0], names.count(twice[0]))
+        raise data_errors.REPEATED_COLUMN(path=path, column=twice[0], count=names.count(twice[0]))
 
 
 def _lines(path: Path) -> Iterator[str]:
@@ -86,7 +86,7 @@ def _lines(path: Path) -> Iterator[str]:
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError:
-                raise data_errors.not_utf8(path, number) from None
+                raise data_errors.NOT_UTF8(path=path, number=number) from None
             yield text
 
 
@@ -99,7 +99,7 @@ def _jsonl(path: Path, columns: list[str]) -> Iterator[Row]:
 def _json(path: Path, columns: list[str]) -> Iterator[Row]:
     value = _parse("".join(_lines(path)), str(path))
     if not isinstance(value, list):
-        raise data_errors.no_list(path, value)
+        raise data_errors.NO_LIST(path=path, kind=type(value).__name__)
     yield from value
 
 
@@ -111,10 +111,10 @@ def _csv(path: Path, columns: list[str]) -> Iterator[Row]:
             _check_header(path, list(reader.fieldnames), columns)
         for row in reader:
             if None in row:
-                raise data_errors.too_many_cells(path, reader.line_num)
+                raise data_errors.TOO_MANY_CELLS(path=path, number=reader.line_num)
             yield row
     except csv.Error as error:
-        raise data_errors.no_csv(path, reader.line_num + 1, error) from None
+        raise data_errors.NO_CSV(path=path, number=reader.line_num + 1, error=error) from None
 
 
 def _parquet(path: Path, columns: list[str]) -> Iterator[Row]:
@@ -127,7 +127,7 @@ def _parquet(path: Path, columns: list[str]) -> Iterator[Row]:
         for batch in file.iter_batches(100, columns=columns):
             yield from batch.to_pylist()
     except (pyarrow.ArrowException, LookupError, OverflowError, ValueError) as error:
-        raise data_errors.no_parquet(path, error) from None
+        raise data_errors.NO_PARQUET(path=path, error=error) from None
 
 
 def _parse(text: str, where: str) -> Any:
@@ -136,7 +136,7 @@ def _parse(text: str, where: str) -> Any:
         if "\\ud" in text.lower():  # half of a surrogate pair is valid JSON, but no UTF-8 and no token
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        raise data_errors.no_json(where, error) from None
+        raise data_errors.NO_JSON(where=where, error=error) from None
     return value
 
 
@@ -145,8 +145,13 @@ def _object(pairs: list[tuple[str, Any]]) -> Row:
     row = dict(pairs)
     if len(row) < len(pairs):
         counts = Counter(key for key, _ in pairs)
-        raise data_errors.repeated_key(counts.most_common(1)[0][0])
+        raise ValueError(data_errors.REPEATED_KEY.format(key=counts.most_common(1)[0][0][:40]))
     return row
+
+
+def _reason(error: Exception) -> object:
+    """What the system says of an error; the error itself where it says nothing."""
+    return getattr(error, "strerror", None) or error
 
 
 READERS: dict[str, Callable[[Path, list[str]], Iterator[Row]]] = {

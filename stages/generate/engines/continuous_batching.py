@@ -28,9 +28,9 @@ def independent(model: Any) -> bool:
 
 
 def generate(
-    model: Any, prompts: list[list[int]], settings: Generation, stream: bool, limits: list[int] | None = None
+    model: Any, prompts: list[list[int]], settings: Generation, limits: list[int] | None = None
 ) -> Iterator[Piece]:
-    """Yield the tokens of each answer as they are decoded; `stream` or not.
+    """Yield the tokens of each answer as they are decoded.
 
     `limits` are new tokens a prompt, `settings.max_new_tokens` for each if not given. Raises UserError for a model with
     other than full causal attention.
@@ -73,7 +73,7 @@ def _steps(model: Any, settings: Generation, length: int) -> Any:
 
     network = model.network.get_base_model() if hasattr(model.network, "get_base_model") else model.network
     if not varlen_attention.plain(network.config):
-        raise generation_errors.needs_full_attention(network.config.model_type)
+        raise generation_errors.NEEDS_FULL_ATTENTION(model_type=network.config.model_type)
     size = min(settings.batch_size, settings.chunk_size)
     made = model.cache.get("steps")
     if made is None or made.size != size or made.length < length:

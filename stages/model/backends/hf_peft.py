@@ -30,7 +30,7 @@ def ready_to_answer(loaded: Any, model: Model) -> Any:
             try:
                 loaded = loaded.merge_and_unload(safe_merge=True)
             except ValueError as error:  # what safe_merge raises for NaN and infinity
-                raise model_errors.merge_overflow(error) from None
+                raise model_errors.MERGE_OVERFLOW(error=error) from None
         loaded = loaded.to(getattr(torch, model.dtype))
     return loaded.eval()
 
@@ -58,7 +58,7 @@ def with_new_adapter(loaded: Any, model: Model, lora: Lora, seed: int, gradient_
     try:
         tuned = get_peft_model(loaded, LoraConfig(task_type="CAUSAL_LM", **lora.model_dump()))
     except ValueError as error:
-        raise model_errors.unsupported_target(error) from None
+        raise model_errors.UNSUPPORTED_TARGET(error=error) from None
     fused_lora.fuse(tuned)
     return tuned
 
@@ -82,10 +82,10 @@ def _load(folder: Path, model: Model, dtype: Any) -> Any:
     if on_gpu:
         options["device_map"] = {"": 0}
     elif model.dtype != "float32" and not torch.backends.cpu.get_cpu_capability().startswith(("AVX512", "SVE")):
-        print(model_errors.slow_dtype(model.dtype))
+        print(model_errors.SLOW_DTYPE.format(dtype=model.dtype))
     loaded, found = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True, **options)
     if missing := sorted(found["missing_keys"]):  # transformers would fill them with random numbers
-        raise model_errors.weights_missing(missing)
+        raise ValueError(model_errors.WEIGHTS_MISSING.format(names=", ".join(missing[:3]) + ", …" * (len(missing) > 3)))
     if model.use_liger_kernel:
         from transformers.integrations.liger import apply_liger_kernel
 

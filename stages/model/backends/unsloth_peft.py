@@ -72,7 +72,7 @@ def _fast_language_model() -> Any:
     try:
         from unsloth import FastLanguageModel
     except ImportError as error:
-        raise model_errors.unsloth_broken(error) from None
+        raise model_errors.UNSLOTH_BROKEN(error=error) from None
     return FastLanguageModel
 
 

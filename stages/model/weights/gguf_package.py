@@ -23,12 +23,12 @@ def folder(package: PackageModel) -> Path:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != package.sha256:
-        raise model_errors.gguf_differs(path, digest, package)
+        raise model_errors.GGUF_DIFFERS(path=path, digest=digest, wanted=package.sha256)
     key = [path.stem, digest, package.eos_token, package.pad_token]
     try:
         return cache.cached(key, lambda target: _convert(path, package, target))
     except (NotImplementedError, ValueError) as error:  # an architecture or a quantization that the library lacks
-        raise model_errors.gguf_unreadable(path, error) from None
+        raise model_errors.GGUF_UNREADABLE(path=path, error=error) from None
 
 
 def gguf_path(package: PackageModel) -> Path:
@@ -37,16 +37,16 @@ def gguf_path(package: PackageModel) -> Path:
     Raises UserError where the name is no package's, it is not installed or has no such file.
     """
     if not package.name.isidentifier():
-        raise model_errors.package_name(package)
+        raise model_errors.PACKAGE_NAME(name=package.name)
     try:
         spec = importlib.util.find_spec(package.name)
     except ValueError:  # a module without a spec, such as __main__
         spec = None
     if spec is None or not spec.submodule_search_locations:
-        raise model_errors.package_missing(package)
+        raise model_errors.PACKAGE_MISSING(name=package.name)
     path = Path(spec.submodule_search_locations[0]) / package.gguf_file
     if not path.is_file():
-        raise model_errors.gguf_missing(path)
+        raise model_errors.GGUF_MISSING(path=path)
     return path
 
 
@@ -80,7 +80,9 @@ def _convert(path: Path, package: PackageModel, target: Path) -> None:
     tensors = {names.get(tensor.name, tensor.name): tensor for tensor in reader.tensors}
     weights = {name: one for name, one in network.state_dict().items() if name not in network.all_tied_weights_keys}
     if tensors.keys() != weights.keys():
-        raise model_errors.gguf_tensors(path, tensors.keys() - weights.keys(), weights.keys() - tensors.keys())
+        unread, missing = sorted(tensors.keys() - weights.keys()), sorted(weights.keys() - tensors.keys())
+        problems = [f"does not read {name}" for name in unread[:1]] + [f"lacks {name}" for name in missing[:1]]
+        raise model_errors.GGUF_TENSORS(path=path, problems=" and ".join(problems))
     pattern = "model{suffix}.safetensors"
     shards = split_torch_state_dict_into_shards(weights, filename_pattern=pattern, max_shard_size=SHARD)
     for file, held in shards.filename_to_tensors.items():

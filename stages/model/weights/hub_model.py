@@ -16,10 +16,10 @@ def folder(hub: HubModel) -> Path:
     """
     from huggingface_hub import snapshot_download
 
-    timeouts.give_up_in_time(model_errors.hub_name(hub))
+    timeouts.give_up_in_time(model_errors.HUB_NAME.format(hub=hub))
     try:
         path = Path(snapshot_download(hub.path, revision=hub.revision, allow_patterns=PATTERNS))
     except Exception as error:  # the library raises a dozen kinds, requests' and its own among them
-        raise model_errors.hub_unavailable(hub, error) from None
+        raise model_errors.HUB_UNAVAILABLE(hub=hub, error=error) from None
     checks.snapshot(path, hub)
     return path
