@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from stages.files import records
-from stages.files.errors import UserError
+from stages.files.errors import UserError, naming
 from stages.model import adapter, load, memory
 from stages.model.memory import training as step
 from stages.params.schema import Params
@@ -44,7 +44,7 @@ def main(params: Params) -> str:
     train = Dataset.from_list(examples(TRAIN))
     wandb_mode = tracking.start(wandb_mode)
     used = [params.model, params.prompt, params.lora, params.training]
-    with resume.place("finetune_lora", used, [TRAIN, EVAL]) as place:
+    with resume.place("finetune_lora", used, [TRAIN, EVAL]) as checkpoint_dir:
         trainer = CompletionTrainer(
             model=tuned,
             args=config(params),
@@ -52,11 +52,11 @@ def main(params: Params) -> str:
             eval_dataset=Dataset.from_list(examples(EVAL)) if params.training.eval_strategy != "no" else None,
             processing_class=load.tokenizer(params.model),
             callbacks=[LastStep(), *tracking.callbacks(wandb_mode)],
-            place=place,
+            checkpoint_dir=checkpoint_dir,
         )
         lengths = [len(ids) for ids in train["input_ids"]]
         estimate = partial(step.estimate, tuned, lengths=lengths)
-        with memory.watched(estimate, params, step.smaller(params)):
+        with naming(checkpoint_dir), memory.watched(estimate, params, step.smaller(params)):
             result = trainer.train(resume_from_checkpoint=trainer.last_checkpoint())
         costs.work(trainer.tokens, result.metrics["train_runtime"])
         tracking.finish(wandb_mode)
@@ -66,7 +66,7 @@ def main(params: Params) -> str:
         records.write_text(LOSS, curve(history))
         trainable, total = trainer.model.get_nb_trainable_parameters()
         metrics = {
-            "loss": round(result.training_loss, 4),
+            "loss": round(trainer.mean_loss(), 4),
             "final_loss": next(row["loss"] for row in reversed(history) if "loss" in row),
             "eval_loss": next((row["eval_loss"] for row in reversed(history) if "eval_loss" in row), None),
             "steps": result.global_step,
