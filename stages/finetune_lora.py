@@ -4,14 +4,13 @@ usage: python -m stages.finetune_lora
 """
 
 import csv
-import importlib.util
 import io
 from functools import partial
 from pathlib import Path
 
 from stages.files import records
-from stages.files.errors import UserError
-from stages.model import adapter, base_model, load, memory
+from stages.files.errors import naming
+from stages.model import adapter, base_model, checks, load, memory
 from stages.model.memory import training as step
 from stages.params.schema import Params
 from stages.runtime import costs, processor, resume, stage, tracking
@@ -30,21 +29,20 @@ def main(params: Params) -> str:
     Raises UserError where the environment cannot train by these params, and where the training diverges.
     """
     wandb_mode = tracking.mode()
-    check_optimizer(params.training.optim)
+    checks.optimizer(params.training.optim)
     tuned = load.for_training(params.model, params.lora, params.training.seed, params.training.gradient_checkpointing)
 
     from datasets import Dataset
 
+    from stages.train import training_errors
     from stages.train.trainer import CompletionTrainer, LastStep
 
     if tuned.device.type != "cuda" and (params.training.padding_free or params.training.packing):
-        print(
-            "training.padding_free and training.packing are for GPUs: without one, attention is masked and far slower"
-        )
+        print(training_errors.SLOW_WITHOUT_GPU)
     train = Dataset.from_list(examples(TRAIN))
     wandb_mode = tracking.start(wandb_mode)
     used = [params.model, params.prompt, params.lora, params.training]
-    with resume.checkpoint_folder("finetune_lora", used, [TRAIN, HELDOUT]) as folder:
+    with resume.checkpoint_folder("finetune_lora", used, [TRAIN, HELDOUT]) as checkpoint_dir:
         trainer = CompletionTrainer(
             model=tuned,
             args=config(params),
@@ -52,11 +50,11 @@ def main(params: Params) -> str:
             eval_dataset=Dataset.from_list(examples(HELDOUT)) if params.training.eval_strategy != "no" else None,
             processing_class=base_model.tokenizer(params.model),
             callbacks=[LastStep(), *tracking.callbacks(wandb_mode)],
-            place=folder,
+            checkpoint_dir=checkpoint_dir,
         )
         lengths = [len(ids) for ids in train["input_ids"]]
         estimate = partial(step.estimate, tuned, lengths=lengths)
-        with memory.watched(estimate, params, step.smaller(params)):
+        with naming(checkpoint_dir), memory.watched(estimate, params, step.smaller(params)):
             result = trainer.train(resume_from_checkpoint=trainer.last_checkpoint())
         costs.work(trainer.tokens, result.metrics["train_runtime"])
         tracking.finish(wandb_mode)
@@ -66,7 +64,7 @@ def main(params: Params) -> str:
         records.write_text(LOSS, curve(history))
         trainable, total = trainer.model.get_nb_trainable_parameters()
         training = {
-            "mean_loss": round(result.training_loss, 4),
+            "mean_loss": round(trainer.mean_loss(), 4),
             "loss": next(row["loss"] for row in reversed(history) if "loss" in row),
             "eval_loss": next((row["eval_loss"] for row in reversed(history) if "eval_loss" in row), None),
             "steps": result.global_step,
@@ -80,15 +78,6 @@ def main(params: Params) -> str:
         f"{result.global_step} steps, loss {training['mean_loss']:.3f}, last {training['loss']:.3f}; "
         f"{trainable:,} of {total:,} parameters trained; W&B {wandb_mode}"
     )
-
-
-def check_optimizer(optim: str) -> None:
-    """Raise UserError where an 8-bit optimizer is asked for and its library is not installed."""
-    if "8bit" in optim and importlib.util.find_spec("bitsandbytes") is None:
-        raise UserError(
-            f"training.optim: {optim} needs bitsandbytes, which is not installed: "
-            "make install-gpu, or set it to adamw_torch"
-        )
 
 
 def examples(path: Path) -> list[records.Row]:

@@ -120,9 +120,10 @@ def full(folder, spare):
         ("fetch_dataset", "metrics", 0),
         ("format_prompts", "data/prompts", 8192),
         ("baseline_infer", "data/answers", 0),
-        ("baseline_infer", ".cache/resume", 0),
+        ("baseline_infer", ".cache/answers", 0),
         ("finetune_lora", "models", 8192),
         ("finetune_lora", ".cache/resume", 4096),
+        ("finetune_lora", ".cache/resume", 80000),  # in optimizer.pt
         ("compare", "metrics", 8192),
     ],
 )
@@ -187,7 +188,7 @@ def read_only(folder):
     [
         ("fetch_dataset", "data/raw"),
         ("format_prompts", "metrics"),
-        ("baseline_infer", ".cache/resume"),
+        ("baseline_infer", ".cache/answers"),
         ("compare", "metrics"),
     ],
 )

@@ -27,6 +27,8 @@ NO_MEMORY = (
     "Cannot allocate memory", "failed to map segment",  # of weights, and of a library
 )  # fmt: skip
 
+RUST = ("SafetensorError", "Exception")  # of safetensors, of tokenizers
+NO_SPACE = ("inline_container.cc", "iostream error")  # torch.save: there is no number of the operating system in it
 
 SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "WANDB_API_KEY")
 
@@ -110,10 +112,12 @@ def unusable_file(error: Exception) -> str | None:
 
 
 def _number(error: Exception) -> int | None:
-    """The operating system's number of an error. The library that writes weights has it in the text alone."""
+    """The operating system's number of an error. Libraries in Rust have it in the text alone, torch not even there."""
     if isinstance(error, OSError):
         return error.errno
-    found = re.search(r"\(os error (\d+)\)", str(error)) if type(error).__name__ == "SafetensorError" else None
+    if isinstance(error, RuntimeError) and any(words in str(error) for words in NO_SPACE):
+        return errno.ENOSPC
+    found = re.search(r"\(os error (\d+)\)", str(error)) if type(error).__name__ in RUST else None
     return int(found[1]) if found else None
 
 

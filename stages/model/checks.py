@@ -35,6 +35,15 @@ def machine(model: Model) -> None:
             raise UserError(f"model.{setting} needs {library}, which is not installed: make install-gpu")
 
 
+def optimizer(optim: str) -> None:
+    """Raise UserError where an 8-bit optimizer is asked for and its library is not installed."""
+    if "8bit" in optim and find_spec("bitsandbytes") is None:
+        raise UserError(
+            f"training.optim: {optim} needs bitsandbytes, which is not installed: make install-gpu, or set it to "
+            "adamw_torch"
+        )
+
+
 def cache_writable(folder: Path, variable: str) -> None:
     """Raise UserError where the folder of the models' cache cannot be made or written."""
     try:

@@ -1,15 +1,16 @@
 """TRL's SFTTrainer, with a loss that runs anywhere and fits anywhere."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import TrainerCallback
+from trl import SFTTrainer
 
-from stages.files.errors import UserError
 from stages.model.ops import varlen_attention
-from stages.train import loss
-from stages.train.checkpoints import CheckpointedTrainer
+from stages.train import loss, training_errors
+from stages.train.checkpoints import Checkpoints
 
 
 class LastStep(TrainerCallback):
@@ -21,7 +22,7 @@ class LastStep(TrainerCallback):
         return control
 
 
-class CompletionTrainer(CheckpointedTrainer):
+class CompletionTrainer(SFTTrainer):
     """SFTTrainer whose loss needs no Triton, keeps no logits, and takes rows laid end to end.
 
     TRL 1.15 computes its loss by a Triton kernel, and there is no other path. This one gives the same number: mean
@@ -29,6 +30,33 @@ class CompletionTrainer(CheckpointedTrainer):
     """
 
     tokens = 0  # trained on by this process, padding left out
+
+    def __init__(self, *given: Any, checkpoint_dir: Path | None = None, **named: Any) -> None:
+        """SFTTrainer's arguments, and the folder for checkpoints: none are made without it."""
+        super().__init__(*given, **named)
+        self.checkpoints = Checkpoints(checkpoint_dir)
+        if checkpoint_dir is not None:
+            self.args.output_dir = str(checkpoint_dir)
+            self.add_callback(self.checkpoints)
+
+    def last_checkpoint(self) -> str | None:
+        """The folder of the checkpoint to go on from, for `train`; None to begin."""
+        return self.checkpoints.last()
+
+    def mean_loss(self) -> float:
+        """Mean over all steps, from the rows of the log: Trainer's own leaves out what an earlier process trained."""
+        total, step = 0.0, 0
+        for row in self.state.log_history:
+            if "loss" in row:
+                total += row["loss"] * (row["step"] - step)
+                step = row["step"]
+        return total / step
+
+    def training_step(self, *given: Any, **named: Any) -> torch.Tensor:
+        """Train on a batch; its loss is summed here too, because Trainer's own sum is in no checkpoint."""
+        summand = super().training_step(*given, **named)
+        self.checkpoints.unlogged_loss = self.checkpoints.unlogged_loss + summand
+        return summand
 
     def compute_loss(
         self,
@@ -58,10 +86,13 @@ class CompletionTrainer(CheckpointedTrainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log as TRL does. Raises UserError where the loss is not finite: what follows would be trained in vain."""
+        if "loss" in logs:
+            logged = max((row["step"] for row in self.state.log_history if "loss" in row), default=0)
+            logs["loss"] = float(self.checkpoints.unlogged_loss) / (self.state.global_step - logged)
+            self.checkpoints.unlogged_loss = 0.0
         for name in ("loss", "eval_loss"):
             if not math.isfinite(logs.get(name, 0.0)):
-                raise UserError(
-                    f"training diverged: {name} is {logs[name]} at step {self.state.global_step}: "
-                    f"lower training.learning_rate (it is {self.args.learning_rate})"
+                raise training_errors.DIVERGED(
+                    name=name, value=logs[name], step=self.state.global_step, learning_rate=self.args.learning_rate
                 )
         super().log(logs, start_time)
