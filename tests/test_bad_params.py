@@ -12,7 +12,6 @@ import resource
 import subprocess
 import sys
 import time
-from itertools import pairwise
 from unittest import mock
 
 import pytest
@@ -43,11 +42,6 @@ HEAVY = {
 REMEDY = re.compile(
     r"must |did you mean|\b(?:add|remove|rename|correct|choose|set|lower|put|save|write|name|run|make|shorten)\b"
 )
-
-
-def merged_by_turns(levels):
-    lines = [f"{one}: &{one} {{<<: [{', '.join([f'*{before}'] * 9)}]}}\n" for before, one in pairwise("abcdefghijk")]
-    return "a: &a {x: 1}\n" + "".join(lines[:levels]) + TEXT
 
 
 def sets(*changes):
@@ -120,7 +114,6 @@ MALFORMED = [
     ("number of many digits", lined("  r: " + "9" * 5000), ["not valid YAML"]),
     ("key that is a mapping", TEXT + "\n? {a: 1}\n: 2\n", ["not valid YAML"]),
     ("YAML 3", "%YAML 3.0\n---\n" + TEXT, ["not valid YAML"]),
-    ("merged by turns", merged_by_turns(9), ["`<<` brings in more than"]),
     # Keys.
     ("anchor beside", "rank: &rank 16\n" + lined("  r: *rank"), ["rank: unknown key: remove it"]),
     ("list that holds itself", lined("  r: &r [*r]"), ["lora.r: ", "must be"]),

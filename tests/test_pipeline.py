@@ -158,6 +158,8 @@ def test_the_answers_that_are_found_again_are_those_of_a_run_from_nothing(clone,
     assert repro(fresh) == ORDER
     assert outputs(fresh) == outputs(clone)
     run(clone, "git", "checkout", "-q", "params.yaml")
+    (clone / "data/input/mine.jsonl").unlink()
+    assert repro(clone) == ["compare"]
 
 
 def test_a_changed_scale_asks_again_and_trains_nothing(clone):

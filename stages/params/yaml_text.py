@@ -7,12 +7,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node
 
 from stages.files.errors import UserError
 
 LONGEST = 64_000  # bytes; ours have 5,000, and the parser takes seconds for ten times as many
-MERGED = 10_000  # keys that `<<` may bring in; of a few lines that merge each other there are billions
 # What the parser raises beside its own errors: `!!bool x` is a KeyError, 2024-99-99 a ValueError, and so on.
 BROKEN = (YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
@@ -37,9 +35,6 @@ def read(path: Path) -> Any:
 def parse(text: str, name: str) -> Any:
     """Parse YAML 1.2; `name` says in messages where it is from."""
     try:
-        yaml = YAML(typ="safe", pure=True)
-        if "<<" in text and _merged(yaml.compose(text), {}) > MERGED:
-            raise UserError(f"{name}: `<<` brings in more than {MERGED:,} keys: write the values out")
         return YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
@@ -51,21 +46,6 @@ def parse(text: str, name: str) -> Any:
     except BROKEN as error:
         reason = error if isinstance(error, YAMLError | ValueError) else f"a value does not fit its tag ({error})"
         raise UserError(f"{name}: not valid YAML: {_one_line(reason)}: correct it") from None
-
-
-def _merged(node: Node | None, counts: dict[int, int]) -> int:
-    """The keys of a mapping and of all that is merged into it, or the most of any mapping inside of the node."""
-    if node is None or not isinstance(node.value, list):
-        return 0
-    if id(node) not in counts:
-        counts[id(node)] = 0  # what holds itself is counted once
-        if isinstance(node, MappingNode):
-            inner = [_merged(value, counts) for _, value in node.value]
-            merges = [number for number, (key, _) in zip(inner, node.value, strict=True) if key.value == "<<"]
-            counts[id(node)] = max([len(node.value) + sum(merges), *inner])
-        else:
-            counts[id(node)] = sum(_merged(one, counts) for one in node.value)
-    return counts[id(node)]
 
 
 def _one_line(text: Any) -> str:
