@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from stages.data import data_errors, dataset, evaluation_sets
 from stages.files import records
-from stages.files.errors import naming
+from stages.files.errors import path_in_errors
 from stages.params.schema import Params
 from stages.runtime import stage
 
@@ -56,7 +56,7 @@ def main(params: Params) -> str:
 
     # Twice through the training rows: whether one leaks is known only when every evaluation row is.
     # What is not checked yet lies in a file without a name, which is gone with the process, however that ends.
-    with naming(Path(tempfile.gettempdir())), tempfile.TemporaryFile("w+", encoding="utf-8") as unchecked:
+    with path_in_errors(Path(tempfile.gettempdir())), tempfile.TemporaryFile("w+", encoding="utf-8") as unchecked:
         count = records.write_lines(unchecked, candidates())
         unchecked.seek(0)
         leaked: Counter[tuple[str, str]] = Counter()

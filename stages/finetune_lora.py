@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from stages.files import records
-from stages.files.errors import naming
+from stages.files.errors import path_in_errors
 from stages.model import adapter, base_model, checks, load, memory
 from stages.model.memory import training as step
 from stages.params.schema import Params
@@ -54,7 +54,7 @@ def main(params: Params) -> str:
         )
         lengths = [len(ids) for ids in train["input_ids"]]
         estimate = partial(step.estimate, tuned, lengths=lengths)
-        with naming(checkpoint_dir), memory.watched(estimate, params, step.smaller(params)):
+        with path_in_errors(checkpoint_dir), memory.watched(estimate, params, step.smaller(params)):
             result = trainer.train(resume_from_checkpoint=trainer.last_checkpoint())
         costs.work(trainer.tokens, result.metrics["train_runtime"])
         tracking.finish(wandb_mode)

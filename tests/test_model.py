@@ -321,7 +321,7 @@ def test_a_hub_that_does_not_answer_is_given_up(monkeypatch, own):
     monkeypatch.setattr(timeouts, "SECONDS", 0.2)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     with socket.create_server(("127.0.0.1", 0)) as deaf:
-        timeouts.give_up_in_time("model x")
+        timeouts.set_timeouts("model x")
         with pytest.raises(httpx.TimeoutException):
             get_session().get(f"http://127.0.0.1:{deaf.getsockname()[1]}", **own)
     close_session()

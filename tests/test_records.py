@@ -82,7 +82,7 @@ def test_a_row_that_cannot_be_written_leaves_what_was_there(tmp_path):
 
 def test_nothing_is_at_the_path_before_the_end(tmp_path):
     path = tmp_path / "rows.jsonl"
-    with records.replacing(path) as file:
+    with records.atomic_write(path) as file:
         file.write("half")
         file.flush()
         assert not path.exists()

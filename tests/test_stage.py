@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from stages.files import records
-from stages.files.errors import UserError, naming, words
+from stages.files.errors import UserError, one_line, path_in_errors
 from stages.runtime import costs as costs_module
 from stages.runtime import stage
 from tests.conftest import ROOT
@@ -162,8 +162,8 @@ def test_no_secret_is_in_the_words_of_an_error(monkeypatch, secret):
         ValueError(f"bad header {secret}!"),
         ValueError(f"Illegal header value {f'Bearer {secret}'.encode()}"),
     ):
-        assert "1nel" not in words(error)
-        assert "[HF_TOKEN]" in words(error)
+        assert "1nel" not in one_line(error)
+        assert "[HF_TOKEN]" in one_line(error)
 
 
 def test_every_line_of_a_user_error_names_the_stage(capsys, workplace):
@@ -276,13 +276,13 @@ def test_weights_that_cannot_be_written_are_one_line(capsys):
 
 def test_an_error_of_a_partial_file_names_the_whole_one(capsys):
     def main(params):
-        with naming(Path("models/adapter"), Path("models/adapter.partial")):
+        with path_in_errors(Path("models/adapter"), Path("models/adapter.partial")):
             raise SafetensorError('I/O error: No space left on device (os error 28) at path "x"')
 
     assert "cannot write models/adapter: No space left on device" in failure(capsys, main)
 
     def other(params):
-        with naming(Path("models/adapter"), Path("models/adapter.partial")):
+        with path_in_errors(Path("models/adapter"), Path("models/adapter.partial")):
             raise PermissionError(errno.EACCES, "x", "models/adapter.partial/adapter_config.json")
 
     assert "cannot read or write models/adapter: Permission denied" in failure(capsys, other)

@@ -43,7 +43,7 @@ class Text(str):
     def __call__(self, **values: object) -> UserError:
         """The error."""
         plain = {
-            name: words(value, 300) if isinstance(value, BaseException) else value for name, value in values.items()
+            name: one_line(value, 300) if isinstance(value, BaseException) else value for name, value in values.items()
         }
         return UserError(self.format(**plain))
 
@@ -72,18 +72,18 @@ def out_of_memory(error: Exception) -> str | None:
         isinstance(error, MemoryError)
         or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
         or "OutOfMemoryError" in (kind.__name__ for kind in type(error).__mro__)
-        or (isinstance(error, RuntimeError | ImportError) and any(words in str(error) for words in NO_MEMORY))
+        or (isinstance(error, RuntimeError | ImportError) and any(text in str(error) for text in NO_MEMORY))
     )
     if not known:
         return None
     return (
-        f"out of memory ({words(error)}): lower training.per_device_train_batch_size or prompt.max_length where it "
+        f"out of memory ({one_line(error)}): lower training.per_device_train_batch_size or prompt.max_length where it "
         "trains, generation.batch_size or generation.max_new_tokens where it answers"
     )
 
 
 @contextmanager
-def naming(path: Path, partial: Path | None = None) -> Iterator[None]:
+def path_in_errors(path: Path, partial: Path | None = None) -> Iterator[None]:
     """Let an error of writing that names no file, or `partial`, which nobody knows, name `path`."""
     try:
         yield
@@ -115,13 +115,13 @@ def _number(error: Exception) -> int | None:
     """The operating system's number of an error. Libraries in Rust have it in the text alone, torch not even there."""
     if isinstance(error, OSError):
         return error.errno
-    if isinstance(error, RuntimeError) and any(words in str(error) for words in NO_SPACE):
+    if isinstance(error, RuntimeError) and any(text in str(error) for text in NO_SPACE):
         return errno.ENOSPC
     found = re.search(r"\(os error (\d+)\)", str(error)) if type(error).__name__ in RUST else None
     return int(found[1]) if found else None
 
 
-def words(error: BaseException, most: int = 200) -> str:
+def one_line(error: BaseException, most: int = 200) -> str:
     """The start of an error's text as one line, or its kind where it has none; no secret of the environment in it."""
     text = str(error)
     for name in SECRETS:

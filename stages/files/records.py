@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from stages.files import errors
-from stages.files.errors import naming
+from stages.files.errors import path_in_errors
 
 Row = dict[str, Any]
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[IO[str]]:
+def atomic_write(path: Path) -> Iterator[IO[str]]:
     """Open a text file that takes the place of `path` when the block ends well, and vanishes when it does not.
 
     What a process that was killed here left beside `path` goes too.
@@ -27,7 +27,7 @@ def replacing(path: Path) -> Iterator[IO[str]]:
         left.unlink()
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        with naming(path, partial):
+        with path_in_errors(path, partial):
             with partial.open("w", encoding="utf-8", newline="\n") as file:
                 yield file
                 file.flush()
@@ -54,7 +54,7 @@ def line(row: Row) -> str:
 
 def write(path: Path, rows: Iterable[Row]) -> int:
     """Write rows to a JSONL file; returns how many."""
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         return write_lines(file, rows)
 
 
@@ -102,7 +102,7 @@ def batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a whole text file."""
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write(text)
 
 

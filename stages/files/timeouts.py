@@ -3,7 +3,7 @@
 SECONDS = 30
 
 
-def give_up_in_time(where: str) -> None:
+def set_timeouts(where: str) -> None:
     """Let every request to the hub end after SECONDS of silence; `where` says what is asked for.
 
     Tries that its client makes again by itself are not told one by one: the last one's failure is an error.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.files import records
-from stages.files.errors import naming
+from stages.files.errors import path_in_errors
 from stages.model import checks, model_errors
 
 CONFIG = "adapter_config.json"
@@ -26,7 +26,7 @@ def save(tuned: Any, folder: Path) -> None:
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        with naming(folder, partial):
+        with path_in_errors(folder, partial):
             # Embeddings stay frozen; asked to find that out by itself, PEFT would look for the base model on the Hub.
             tuned.save_pretrained(partial, safe_serialization=True, save_embedding_layers=False)
             config = json.loads((partial / CONFIG).read_text(encoding="utf-8"))

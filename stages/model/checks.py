@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from stages.files.errors import UserError, explained, words
+from stages.files.errors import UserError, explained, one_line
 from stages.model import model_errors
 from stages.params.schema import HubModel, Lora, Model
 
@@ -89,7 +89,7 @@ def readable(model: Model, folder: Path) -> Iterator[None]:
         if model.source == "hub":
             name = model_errors.HUB_NAME.format(hub=model.hub)
             remedy = f"choose another, or remove {folder} if its files are damaged"
-        raise UserError(f"{name}: cannot be loaded ({type(error).__name__}): {words(error)}: {remedy}") from None
+        raise UserError(f"{name}: cannot be loaded ({type(error).__name__}): {one_line(error)}: {remedy}") from None
 
 
 def lora_targets(network: Any, lora: Lora) -> None:
@@ -146,7 +146,7 @@ def adapter_files(config: Path, weights: Path) -> None:
                         f"{weights}: {name} is not finite: its training diverged: lower training.learning_rate"
                     )
     except SafetensorError as error:
-        raise UserError(f"{weights}: damaged ({words(error)}): {RETRAIN}") from None
+        raise UserError(f"{weights}: damaged ({one_line(error)}): {RETRAIN}") from None
 
 
 def adapter_fits(folder: Path, weights: Path, tuned: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.files import records
-from stages.files.errors import naming
+from stages.files.errors import path_in_errors
 from stages.files.records import Row
 from stages.runtime import identity
 
@@ -41,7 +41,7 @@ class Journal(dict[str, Row]):
     def __setitem__(self, key: str, row: Row) -> None:
         """Keep a row, also for the next process."""
         super().__setitem__(key, row)
-        with naming(self._path):
+        with path_in_errors(self._path):
             self._file.write(json.dumps([key, row, records.fingerprint([key, row])]) + "\n")
             self._file.flush()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from stages.files.errors import UserError, words
+from stages.files.errors import UserError, one_line
 from stages.runtime import stage
 
 MODES = {"online": "online", "run": "online", "offline": "offline", "dryrun": "offline", "disabled": "disabled"}
@@ -123,7 +123,7 @@ def _let_go(wandb: Any) -> None:
 
 
 def _say(error: Exception, then: str) -> None:
-    print(f"W&B: {words(error)}: {then}", flush=True)
+    print(f"W&B: {one_line(error)}: {then}", flush=True)
 
 
 def _host() -> str:

@@ -18,7 +18,7 @@ def rows(hub: HubDataset) -> Iterator[Row]:
     """
     from datasets import load_dataset
 
-    timeouts.give_up_in_time(data_errors.HUB_DATASET.format(hub=hub))
+    timeouts.set_timeouts(data_errors.HUB_DATASET.format(hub=hub))
     if Path(hub.path).exists():
         raise data_errors.HUB_FOLDER(hub=hub)
     try:

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from stages.files import records
-from stages.files.errors import naming
+from stages.files.errors import path_in_errors
 from stages.model import checks
 
 VARIABLE = "AI_MEDICAL_CHATBOT_CACHE"
@@ -38,7 +38,7 @@ def cached(key: list[object], make: Callable[[Path], None]) -> Path:
                 shutil.rmtree(left)
             partial = Path(tempfile.mkdtemp(prefix=f"{target.name}.partial-", dir=cache))
             try:
-                with naming(cache, partial):
+                with path_in_errors(cache, partial):
                     make(partial)
                     partial.replace(target)
             finally:

@@ -16,7 +16,7 @@ def folder(hub: HubModel) -> Path:
     """
     from huggingface_hub import snapshot_download
 
-    timeouts.give_up_in_time(model_errors.HUB_NAME.format(hub=hub))
+    timeouts.set_timeouts(model_errors.HUB_NAME.format(hub=hub))
     try:
         path = Path(snapshot_download(hub.path, revision=hub.revision, allow_patterns=PATTERNS))
     except Exception as error:  # the library raises a dozen kinds, requests' and its own among them
