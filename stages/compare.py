@@ -17,8 +17,8 @@ RAW = (Path("data/raw/heldout.jsonl"), Path("data/raw/evaluation.jsonl"))
 ARMS = {"before": Path("data/answers/baseline.jsonl"), "after": Path("data/answers/post.jsonl")}
 DATASET = Path("data/raw/summary.json")
 PROMPTS = Path("data/prompts/summary.json")
-TRAINING = Path("models/training.json")
-LOSS = Path("models/loss.csv")
+TRAINING = Path("models/training/summary.json")
+LOSS = Path("models/training/loss.csv")
 
 SCORES = Path("metrics/scores.json")
 COMPARE = Path("metrics/compare.json")

@@ -18,8 +18,8 @@ from stages.runtime import costs, processor, resume, stage, tracking
 TRAIN = Path("data/prompts/train.jsonl")
 HELDOUT = Path("data/prompts/heldout.jsonl")
 ADAPTER = Path("models/adapter")
-TRAINING = Path("models/training.json")
-LOSS = Path("models/loss.csv")
+TRAINING = Path("models/training/summary.json")
+LOSS = Path("models/training/loss.csv")
 COLUMNS = ["step", "epoch", "loss", "eval_loss", "learning_rate", "grad_norm"]
 
 

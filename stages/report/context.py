@@ -15,7 +15,7 @@ class Context:
     results: dict[str, Row]  # by evaluation set, as comparison.summarise gives it
     rows: list[Row]  # as comparison.graded gives them
     free: list[Row]  # question, before and after (text, tokens, finish_reason)
-    loss: list[dict[str, str]]  # the rows of models/loss.csv
+    loss: list[dict[str, str]]  # the rows of models/training/loss.csv
     training: Row  # models/training.json
     dataset: Row  # data/raw/summary.json
     prompts: Row  # data/prompts/summary.json
