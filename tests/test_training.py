@@ -13,7 +13,7 @@ from stages import finetune_lora
 from stages.data.prompts import Formatter
 from stages.files import records
 from stages.files.errors import UserError
-from stages.model import adapter, load
+from stages.model import adapter, checks, load
 from stages.runtime import tracking
 from stages.train.trainer import CompletionTrainer
 
@@ -196,15 +196,15 @@ def test_an_adapter_that_cannot_be_written_leaves_nothing_behind(tiny, tmp_path,
 @pytest.mark.parametrize("optim", ["adamw_8bit", "paged_adamw_8bit"])
 def test_an_optimizer_without_its_library_is_one_line_before_the_model_is_loaded(workspace, tiny, monkeypatch, optim):
     monkeypatch.setattr(load, "for_training", None)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(checks, "find_spec", lambda name: None)
     line = rf"^training\.optim: {optim} needs bitsandbytes, .*: make install-gpu, or set it to adamw_torch$"
     with pytest.raises(UserError, match=line):
         finetune_lora.main(changed(tiny, optim=optim))
 
 
 def test_an_optimizer_whose_library_is_there_is_left_alone(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
-    finetune_lora.check_optimizer("adamw_8bit")
+    monkeypatch.setattr(checks, "find_spec", lambda name: object())
+    checks.optimizer("adamw_8bit")
 
 
 def test_packed_rows_are_counted_one_by_one(workspace, tiny):

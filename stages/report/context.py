@@ -16,7 +16,7 @@ class Context:
     rows: list[Row]  # as comparison.graded gives them
     free: list[Row]  # question, before and after (text, tokens, finish_reason)
     loss: list[dict[str, str]]  # the rows of models/training/loss.csv
-    training: Row  # models/training.json
+    training: Row  # models/training/summary.json
     dataset: Row  # data/raw/summary.json
     prompts: Row  # data/prompts/summary.json
     params: Row  # params.yaml

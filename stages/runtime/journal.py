@@ -47,7 +47,8 @@ class Journal(dict[str, Row]):
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with path_in_errors(self._path):
+            self._file.close()
 
 
 @contextmanager
