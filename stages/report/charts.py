@@ -3,7 +3,7 @@
 import math
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from stages.evaluate.comparison import ARMS
 from stages.files.records import Row
@@ -44,7 +44,7 @@ def rates(results: dict[str, Row]) -> str:
                 axes.text(-3, 3 * place + y, arm, ha="right", va="center", color=SOFT)
                 axes.text(103, 3 * place + y, percent(result[arm]), ha="left", va="center", weight="bold")
         axes.set(xlim=(0, 100), ylim=(3 * len(results) - 0.4, -0.6), xticks=range(0, 101, 25), yticks=[])
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f} %"))
+        axes.xaxis.set_major_formatter("{x:.0f} %")
         axes.set_xlabel("right answers, with 95 % intervals")
 
     words = [
@@ -73,7 +73,7 @@ def differences(results: dict[str, Row]) -> str:
         room = 0.06 * max(20.0, max(ends) - min(ends))
         axes.set(xlim=(min(ends) - room, max(ends) + room), ylim=(2 * len(results) - 0.4, -0.6), yticks=[])
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: signed(value, 0)))
+        axes.xaxis.set_major_formatter(lambda value, _: signed(value, 0))
         axes.set_xlabel("points, after less before, with 95 % intervals")
 
     words = [f"{clean(name)}: {points(result)}" for name, result in results.items()]
@@ -126,7 +126,7 @@ def lengths(before: list[int], after: list[int]) -> str:
                 shares[length // width] += 100 / len(tokens)
             axes.stairs(shares, edges, color=color, linestyle=style, linewidth=1.75, label=arm)
         axes.legend(frameon=False, loc="upper center")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f} %"))
+        axes.yaxis.set_major_formatter("{x:.0f} %")
         axes.grid(visible=False, axis="x")
         axes.set(xlabel="tokens of the answer", ylabel="share of answers", ylim=(0, None), xlim=(0, edges[-1]))
 

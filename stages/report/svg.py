@@ -16,27 +16,14 @@ TOP, BOTTOM = 8, 44
 INK, SOFT, LINE, BETTER, WORSE, PAPER = (f"#0000{place:02x}" for place in range(1, 7))
 NAMES = {INK: "ink", SOFT: "soft", LINE: "line", BETTER: "better", WORSE: "worse", PAPER: "paper"}
 SETTINGS = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "report",
-    "font.size": TEXT,
-    "text.color": INK,
-    "text.parse_math": False,
-    "axes.edgecolor": LINE,
-    "axes.labelcolor": SOFT,
-    "axes.linewidth": 1,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "grid.color": LINE,
-    "grid.linewidth": 1,
-    "xtick.color": LINE,
-    "ytick.color": LINE,
-    "xtick.labelcolor": SOFT,
-    "ytick.labelcolor": SOFT,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
+    "svg": {"fonttype": "none", "hashsalt": "report"},
+    "font": {"size": TEXT},
+    "text": {"color": INK, "parse_math": False},
+    "axes": {"edgecolor": LINE, "labelcolor": SOFT, "linewidth": 1, "axisbelow": True, "grid": True},
+    "axes.spines": {"top": False, "right": False, "left": False},
+    "grid": {"color": LINE, "linewidth": 1},
+    "xtick": {"color": LINE, "labelcolor": SOFT, "major.size": 0},
+    "ytick": {"color": LINE, "labelcolor": SOFT, "major.size": 0},
 }
 KEPT = {"stroke-width", "stroke-dasharray", "stroke-dashoffset", "stroke-linecap", "stroke-linejoin", "text-anchor"}
 KEPT |= {"font-weight", "fill-opacity", "stroke-opacity", "opacity", "fill", "stroke"}
@@ -48,7 +35,8 @@ def drawn(name: str, label: str, height: int, draw: Callable[[Axes], None], *, l
     # The reader's own matplotlibrc must not change a byte.
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(SETTINGS)
+        for group, values in SETTINGS.items():
+            matplotlib.rc(group, **values)
         figure = Figure(figsize=(WIDTH / 72, height / 72), facecolor="none")
         FigureCanvasSVG(figure)
         inner = ((WIDTH - left - right) / WIDTH, (height - TOP - BOTTOM) / height)
