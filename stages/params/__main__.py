@@ -53,7 +53,13 @@ def edited(name: str) -> tuple[str, list[str]]:
 
 def merged(name: str) -> dict[str, Any]:
     """The values of params.yaml with a preset merged in, as plain data."""
-    return _merge(params.read(params.PATH), read_preset(name))
+
+    def merge(old: Any, new: Any) -> Any:
+        if not (isinstance(old, dict) and isinstance(new, dict)):
+            return new
+        return old | {key: merge(old.get(key), value) for key, value in new.items()}
+
+    return merge(params.read(params.PATH), read_preset(name))
 
 
 def read_preset(name: str) -> dict[str, Any]:
@@ -88,12 +94,6 @@ def places(text: str) -> Iterator[tuple[str, int, int]]:
                 yield f"{prefix}{key.value}", value.start_mark.index, value.end_mark.index
 
     yield from walk(YAML(typ="safe", pure=True).compose(text), "")
-
-
-def _merge(old: Any, new: Any) -> Any:
-    if not (isinstance(old, dict) and isinstance(new, dict)):
-        return new
-    return old | {key: _merge(old.get(key), value) for key, value in new.items()}
 
 
 def _text(path: Path) -> str:

@@ -1,7 +1,9 @@
 """The report's pictures. Each returns an SVG element with a label that says the same in words."""
 
 import math
+from statistics import median_high
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
@@ -40,7 +42,7 @@ def rates(results: dict[str, Row]) -> str:
             verdict = VERDICTS.get(result["verdict"], INK)
             for y, arm, color, fill in ((1, "before", SOFT, PAPER), (2, "after", verdict, verdict)):
                 low, rate, high = (100 * result[key] for key in (f"{arm}_low", arm, f"{arm}_high"))
-                _interval(axes, 3 * place + y, (low, rate, high), "o", color, fill)
+                _interval(axes, 3 * place + y, low, rate, high, "o", color, fill)
                 axes.text(-3, 3 * place + y, arm, ha="right", va="center", color=SOFT)
                 axes.text(103, 3 * place + y, percent(result[arm]), ha="left", va="center", weight="bold")
         axes.set(xlim=(0, 100), ylim=(3 * len(results) - 0.4, -0.6), xticks=range(0, 101, 25), yticks=[])
@@ -66,9 +68,9 @@ def differences(results: dict[str, Row]) -> str:
             low, diff, high = (100 * result[key] for key in ("ci_low", "diff", "ci_high"))
             color = VERDICTS.get(result["verdict"], INK)
             axes.plot([0, 0], [2 * place + 0.45, 2 * place + 1.55], color=SOFT, linewidth=1.5)
-            _interval(axes, 2 * place + 1, (low, diff, high), "D", color, color)
-            where = {"transform": axes.get_yaxis_transform(), "va": "center"}
-            axes.text(1.04, 2 * place + 1, signed(diff), weight="bold", **where)
+            _interval(axes, 2 * place + 1, low, diff, high, "D", color, color)
+            outside = axes.get_yaxis_transform()
+            axes.text(1.04, 2 * place + 1, signed(diff), weight="bold", transform=outside, va="center")
             ends += [low, high]
         room = 0.06 * max(20.0, max(ends) - min(ends))
         axes.set(xlim=(min(ends) - room, max(ends) + room), ylim=(2 * len(results) - 0.4, -0.6), yticks=[])
@@ -76,8 +78,7 @@ def differences(results: dict[str, Row]) -> str:
         axes.xaxis.set_major_formatter(lambda value, _: signed(value, 0))
         axes.set_xlabel("points, after less before, with 95 % intervals")
 
-    words = [f"{clean(name)}: {points(result)}" for name, result in results.items()]
-    label = "Change in right answers. " + "; ".join(words)
+    label = "Change in right answers. " + "; ".join(f"{clean(name)}: {points(one)}" for name, one in results.items())
     return drawn("differences", label, 78 * len(results) + 52, draw, left=12, right=RIGHT)
 
 
@@ -116,30 +117,26 @@ def loss(history: History) -> str:
 
 def lengths(before: list[int], after: list[int]) -> str:
     """How long the answers are: the share of each arm's answers by their tokens. Both arms have as many, and some."""
-    width = math.ceil((max(*before, *after) + 1) / BINS)
-    edges = [width * place for place in range(max(*before, *after) // width + 2)]
+    longest = max(*before, *after)
+    width = math.ceil((longest + 1) / BINS)
+    edges = range(0, longest + width + 1, width)
 
     def draw(axes: Axes) -> None:
         for arm, tokens, color, style in (("before", before, SOFT, "--"), ("after", after, INK, "-")):
-            shares = [0.0] * (len(edges) - 1)
-            for length in tokens:
-                shares[length // width] += 100 / len(tokens)
-            axes.stairs(shares, edges, color=color, linestyle=style, linewidth=1.75, label=arm)
+            counts, _ = np.histogram(tokens, edges)
+            axes.stairs(100 * counts / len(tokens), edges, color=color, linestyle=style, linewidth=1.75, label=arm)
         axes.legend(frameon=False, loc="upper center")
         axes.yaxis.set_major_formatter("{x:.0f} %")
         axes.grid(visible=False, axis="x")
         axes.set(xlabel="tokens of the answer", ylabel="share of answers", ylim=(0, None), xlim=(0, edges[-1]))
 
-    middles = [sorted(tokens)[len(tokens) // 2] for tokens in (before, after)]
-    label = f"Length of the answers: a median of {middles[0]} tokens before, {middles[1]} after"
+    label = f"Length of the answers: a median of {median_high(before)} tokens before, {median_high(after)} after"
     return drawn("lengths", label, 250, draw, left=62, right=14)
 
 
-def _interval(axes: Axes, y: float, ends: tuple[float, float, float], sign: str, color: str, fill: str) -> None:
-    low, middle, high = ends
+def _interval(axes: Axes, y: float, low: float, middle: float, high: float, sign: str, color: str, fill: str) -> None:
     axes.plot([low, high], [y, y], color=color, linewidth=2.5, solid_capstyle="round", clip_on=False)
-    style = {"color": color, "markerfacecolor": fill, "markersize": 8, "markeredgewidth": 2}
-    axes.plot(middle, y, sign, clip_on=False, **style)
+    axes.plot(middle, y, sign, color=color, markerfacecolor=fill, markersize=8, markeredgewidth=2, clip_on=False)
 
 
 def _name(axes: Axes, y: float, name: str, result: Row, x: float) -> None:

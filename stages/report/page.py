@@ -85,7 +85,7 @@ def _environment(*, autoescape: bool) -> Environment:
 
 
 def _common(context: Context, label: Any) -> dict[str, Any]:
-    """What the page and the summary both show: the context, and what is told of it."""
+    """What the page and the summary both show: the context, and its sentences."""
     labelled = {label(name): result for name, result in context.results.items()}
     return vars(context) | {
         "wording": wording,

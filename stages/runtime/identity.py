@@ -62,11 +62,9 @@ def one_at_a_time(stage: str, home: Path) -> Iterator[None]:
     home.mkdir(parents=True, exist_ok=True)
     lock = FileLock(home / f"{stage}.lock")
     try:
-        lock.acquire(timeout=0)
+        held = lock.acquire(timeout=0)
     except Timeout:
         print(f"{stage}: another process is at work here: waiting for its end", flush=True)
-        lock.acquire()
-    try:
+        held = lock.acquire()
+    with held:
         yield
-    finally:
-        lock.release()

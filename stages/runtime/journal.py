@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +58,10 @@ def opened(stage: str, values: list[Any], inputs: list[Path]) -> Iterator[Journa
     """
     path = HOME / f"{stage}-{identity.key(stage, values, inputs)}.jsonl"
     with identity.one_at_a_time(stage, HOME):
-        kept = Journal(path)
-        try:
+        with closing(Journal(path)) as kept:
             if kept:
                 print(f"{stage}: {len(kept)} results of earlier runs are in {path}", flush=True)
             yield kept
-        finally:
-            kept.close()
         _prune(path)
 
 

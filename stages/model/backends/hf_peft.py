@@ -12,7 +12,7 @@ def load_to_answer(folder: Path, model: Model) -> Any:
     """The base model in the precision of its weights on disk, or in 4-bit."""
     import torch
 
-    return _load(folder, model, None if not model.load_in_4bit else torch.bfloat16)
+    return _load(folder, model, torch.bfloat16 if model.load_in_4bit else "auto")
 
 
 def ready_to_answer(loaded: Any, model: Model) -> Any:
@@ -71,7 +71,7 @@ def _load(folder: Path, model: Model, dtype: Any) -> Any:
     # Rows of uneven length leave gaps in the allocator's fixed blocks: up to a tenth of the memory of a card.
     os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     on_gpu = torch.cuda.is_available()
-    options: dict[str, Any] = {"dtype": dtype or "auto", "trust_remote_code": False, "use_safetensors": True}
+    options: dict[str, Any] = {"dtype": dtype, "trust_remote_code": False, "use_safetensors": True}
     if model.load_in_4bit:
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,

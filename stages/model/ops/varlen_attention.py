@@ -47,10 +47,8 @@ def flash(
     Pairs are for queries and keys. `used` says how many keys of each row count. This is the operator under
     torch.nn.attention.varlen, which takes grouped heads and `used` only since torch 2.12.
     """
-    options = {"scale": scale, "seqused_k": used}
-    return torch.ops.aten._flash_attention_forward(query, key, value, *starts, *longest, 0.0, causal, False, **options)[
-        0
-    ]
+    rows, options = (query, key, value, *starts, *longest), {"scale": scale, "seqused_k": used}
+    return torch.ops.aten._flash_attention_forward(*rows, 0.0, causal, False, **options)[0]
 
 
 def _attention(
