@@ -29,7 +29,7 @@ Scores = Sequence[bool] | Sequence[float] | np.ndarray
 
 @dataclass(frozen=True)
 class Paired:
-    """One comparison over n questions; all but n and p_value in the unit of the scores (shares of 1 for booleans)."""
+    """One comparison over n questions, in the unit of the scores (shares of 1 for booleans)."""
 
     n: int
     before: float
@@ -94,7 +94,7 @@ def wilson(successes: int, n: int) -> tuple[float, float]:
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Correct p-values, by set (Holm 1979, Scand. J. Statist. 6:65-70). ValueError for a p outside of [0, 1]."""
+    """p-values corrected by Holm (1979, Scand. J. Statist. 6:65-70). ValueError outside of [0, 1]."""
     if not all(0 <= p_value <= 1 for p_value in p_values.values()):
         raise ValueError(f"a p-value is outside of [0, 1]: {dict(p_values)}")
     corrected = multipletests(list(p_values.values()), method="holm")[1] if p_values else []
@@ -102,7 +102,7 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 
 
 def verdict(ci_low: float, ci_high: float, corrected_p: float, alpha: float = ALPHA) -> str:
-    """`better`, `worse` or `no difference shown`: the first two need both the interval and the corrected p."""
+    """`better` or `worse` where both the interval and p say so, else `no difference shown`."""
     if corrected_p <= alpha and ci_low > 0:
         return "better"
     if corrected_p <= alpha and ci_high < 0:

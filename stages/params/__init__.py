@@ -18,15 +18,12 @@ MOST = 100  # lines of problems: more of them are one mistake
 
 
 def load(path: Path = PATH) -> Params:
-    """Read and check the params file.
-
-    Raises UserError with one line for each problem: its key, the value given and the remedy.
-    """
+    """Read and check the params file. Raises UserError, a line a problem: key, value, remedy."""
     return check(read(path), str(path))
 
 
 def check(values: Any, name: str = str(PATH)) -> Params:
-    """Check parsed values against the schema and each other; `name` says in messages where they are from."""
+    """Check parsed values against the schema and each other; `name` is their file in messages."""
     try:
         params = Params.model_validate(values)
         problems = list(conflicts(params))

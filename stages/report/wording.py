@@ -5,18 +5,15 @@ A name that is passed in is used as it is: the page and the summary escape in th
 
 from stages.files.records import Row
 
-NONE = "–"
-HELDOUT = {"heldout": "held-out questions"}
-
 
 def label(name: str) -> str:
     """The name of an evaluation set in words."""
-    return HELDOUT.get(name, name)
+    return "held-out questions" if name == "heldout" else name
 
 
 def percent(share: float | None, digits: int = 1) -> str:
     """A share of 1 in percent."""
-    return NONE if share is None else f"{100 * share:.{digits}f} %"
+    return "–" if share is None else f"{100 * share:.{digits}f} %"
 
 
 def span(low: float, high: float) -> str:

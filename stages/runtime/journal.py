@@ -1,4 +1,4 @@
-"""Answers that outlive their run: found again for the same model, prompt and settings, and never a DVC output."""
+"""Answers that outlive their run: reused for the same model, prompt and settings; no DVC output."""
 
 import json
 import os
@@ -17,7 +17,7 @@ MOST = 2_000_000_000  # bytes of all journals together; the ones not used for lo
 
 
 class Journal(dict[str, Row]):
-    """Rows by key, each written to a file as soon as it is set; a line that is damaged or cut short is not read."""
+    """Rows by key, each written to a file when it is set; damaged or truncated lines are skipped."""
 
     def __init__(self, path: Path) -> None:
         """Read what is there, and open the file for more."""
@@ -52,10 +52,7 @@ class Journal(dict[str, Row]):
 
 @contextmanager
 def opened(stage: str, values: list[Any], inputs: list[Path]) -> Iterator[Journal]:
-    """The journal of a stage for these values, bytes of inputs, code, libraries and processor.
-
-    One process at a time has it; the next one waits.
-    """
+    """The journal of a stage for these values, inputs, code, libraries and processor; one process has it at a time."""
     path = HOME / f"{stage}-{identity.key(stage, values, inputs)}.jsonl"
     with identity.one_at_a_time(stage, HOME):
         with closing(Journal(path)) as kept:
@@ -66,7 +63,7 @@ def opened(stage: str, values: list[Any], inputs: list[Path]) -> Iterator[Journa
 
 
 def _prune(used: Path) -> None:
-    """Keep the journals that were used last, within MOST; the one in use stays whatever its size."""
+    """Remove the journals not used for longest, down to MOST bytes; the one in use stays."""
     os.utime(used)
     journals = sorted(HOME.glob("*.jsonl"), key=lambda path: path.stat().st_mtime, reverse=True)
     total = 0

@@ -1,6 +1,6 @@
-"""Weights & Biases: online where a key is set, offline otherwise, off with WANDB_MODE=disabled; asks for no account.
+"""Weights & Biases: online where a key is set, else offline, off with WANDB_MODE=disabled.
 
-Training is worth more than its curve: once it has begun, whatever happens to the client is said in a line, and no more.
+Training is worth more than its curve: once it has begun, a failure of the client is a line, and no more.
 """
 
 import contextlib
@@ -19,10 +19,9 @@ HOST = "https://api.wandb.ai"
 
 
 def mode() -> str:
-    """Decide the mode, and tell the client by its own environment variables; returns it.
+    """The mode, set in the client's own environment variables, too.
 
-    The key is only looked for, never read: the client takes it from the environment or ~/.netrc itself. Raises
-    UserError where WANDB_MODE is none of the client's modes, or online without a key.
+    Raises UserError where WANDB_MODE is none of the client's modes, or online without a key.
     """
     given = os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline")
     if given not in MODES:
@@ -46,7 +45,7 @@ def mode() -> str:
 
 
 def start(mode: str) -> str:
-    """Begin the run; returns the mode it has: offline where W&B cannot be reached, disabled where nothing works."""
+    """Begin the run; returns its mode: offline without a connection, disabled if that fails, too."""
     if mode == "disabled":
         return mode
     import wandb
@@ -73,7 +72,7 @@ def callbacks(mode: str) -> list[Any]:
 
 
 class Guarded:
-    """A callback of the trainer that is not called again once it has failed; the failure is said in a line."""
+    """A callback of the trainer that is not called again after a failure, which is printed."""
 
     def __init__(self, callback: Any) -> None:
         """Guard `callback`."""
@@ -109,7 +108,7 @@ def finish(mode: str) -> None:
 
 
 def _close(code: int) -> None:
-    """Close the run as one that ended with this exit code; what it has not yet written would be lost."""
+    """Close the run with this exit code, so that its last values are written."""
     import wandb
 
     if wandb.run:

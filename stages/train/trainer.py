@@ -14,7 +14,7 @@ from stages.train.checkpoints import Checkpoints
 
 
 class LastStep(TrainerCallback):
-    """Logs the last step too, where it is no multiple of `logging_steps`: no run, however short, is without a loss."""
+    """Logs the last step too, where it is no multiple of `logging_steps`."""
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
         """Ask for a row of the log after the last step."""
@@ -44,7 +44,7 @@ class CompletionTrainer(SFTTrainer):
         return self.checkpoints.last()
 
     def mean_loss(self) -> float:
-        """Mean over all steps, from the rows of the log: Trainer's own leaves out what an earlier process trained."""
+        """Mean over all steps, from the log: Trainer's own leaves out what an earlier process trained."""
         total, step = 0.0, 0
         for row in self.state.log_history:
             if "loss" in row:
@@ -85,14 +85,13 @@ class CompletionTrainer(SFTTrainer):
         return (mean, None) if return_outputs else mean
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log as TRL does. Raises UserError where the loss is not finite: what follows would be trained in vain."""
+        """Log as TRL does. Raises UserError where the loss is not finite."""
         if "loss" in logs:
             logged = max((row["step"] for row in self.state.log_history if "loss" in row), default=0)
             logs["loss"] = float(self.checkpoints.unlogged_loss) / (self.state.global_step - logged)
             self.checkpoints.unlogged_loss = 0.0
         for name in ("loss", "eval_loss"):
             if not math.isfinite(logs.get(name, 0.0)):
-                raise training_errors.DIVERGED(
-                    name=name, value=logs[name], step=self.state.global_step, learning_rate=self.args.learning_rate
-                )
+                at = {"step": self.state.global_step, "learning_rate": self.args.learning_rate}
+                raise training_errors.DIVERGED(name=name, value=logs[name], **at)
         super().log(logs, start_time)

@@ -43,7 +43,7 @@ def load_to_train(folder: Path, model: Model) -> Any:
 
 
 def with_new_adapter(loaded: Any, model: Model, lora: Lora, seed: int, gradient_checkpointing: bool) -> Any:
-    """The model with a new adapter, in float32, on every module that `lora.target_modules` names.
+    """The model with a new float32 adapter on every module that `lora.target_modules` names.
 
     Raises UserError where PEFT cannot put one on such a module.
     """

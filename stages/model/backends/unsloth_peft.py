@@ -1,4 +1,4 @@
-"""Unsloth: faster and smaller 4-bit LoRA on one GPU. Imported only where params ask for it: importing needs a GPU."""
+"""Unsloth: faster, smaller 4-bit LoRA on one GPU; imported only where asked for: it needs a GPU."""
 
 import os
 from pathlib import Path
@@ -42,10 +42,8 @@ def with_new_adapter(loaded: Any, model: Model, lora: Lora, seed: int, gradient_
 
 
 def _lend_flash_attention() -> None:
-    """Serve Unsloth's calls of flash-attn by torch's copy of its kernels, where flash-attn is not installed.
-
-    Unsloth's way without it is a dense mask over all rows of a batch: 1.1 times the notebook's speed, not 2.7.
-    """
+    """Serve Unsloth's calls of flash-attn by torch's copy of its kernels, if it is not installed."""
+    # Without it, Unsloth's dense mask over all rows of a batch: 1.1 times the notebook's speed, not 2.7.
     from unsloth.utils import attention_dispatch
 
     from stages.model.ops import varlen_attention

@@ -1,4 +1,4 @@
-"""LoRA layers as one autograd function each: the arithmetic of PEFT's layers, without their copies.
+"""LoRA layers as one autograd function each: PEFT's arithmetic, without its copies.
 
 y = x Wᵀ + s (x Aᵀ) Bᵀ (LoRA, Hu et al., 2021). PEFT's layer casts x up to the adapter's float32 and, under autocast,
 down again for every projection, and autograd keeps each copy until the backward pass. Here x is kept once, as it came,
@@ -13,7 +13,7 @@ from peft.tuners.lora import LoraLayer
 
 
 def fuse(tuned: Any) -> int:
-    """Replace the forward pass of every plain LoRA linear layer of a PEFT model; returns how many were.
+    """Replace the forward pass of a PEFT model's plain LoRA layers; returns how many.
 
     Layers with dropout, a bias in the adapter, or a variant such as DoRA keep PEFT's own.
     """
