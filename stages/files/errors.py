@@ -15,10 +15,7 @@ REMEDIES = {
     errno.EROFS: "make it writable",
     errno.EACCES: "make it readable and writable",
     errno.EPERM: "make it readable and writable",
-    errno.EISDIR: "move away what is in its place",
-    errno.ENOTDIR: "move away what is in its place",
-    errno.EEXIST: "move away what is in its place",
-    errno.ENOTEMPTY: "move away what is in its place",
+    **dict.fromkeys((errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY), "move away what is in its place"),
     errno.ENOENT: "put it there",
     errno.EMFILE: "raise the limit (ulimit -n)",
 }

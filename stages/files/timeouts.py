@@ -12,17 +12,16 @@ def set_timeouts(where: str) -> None:
     logging.set_verbosity_error()  # not a line for each retry: the last one's failure is an error
     print(f"{where}: asking the hub (silent, it is given up within minutes)", flush=True)
 
-    def client() -> "httpx.Client":  # noqa: F821 - imported late
+    def limit(request: "httpx.Request") -> None:  # noqa: F821 - imported late
+        """Limit a request's time-outs: the hub's have none, or a minute at each of six tries."""
+        given = request.extensions.get("timeout", {})
+        request.extensions["timeout"] = {
+            kind: min(given.get(kind) or SECONDS, SECONDS) for kind in ("connect", "read", "write", "pool")
+        }
+
+    def client() -> "httpx.Client":  # noqa: F821
         made = default_client_factory()
-        made.event_hooks["request"].append(_end)
+        made.event_hooks["request"].append(limit)
         return made
 
     set_client_factory(client)
-
-
-def _end(request: "httpx.Request") -> None:  # noqa: F821
-    """Limit a request's time-outs: the hub's have none, or a minute at each of six tries."""
-    given = request.extensions.get("timeout", {})
-    request.extensions["timeout"] = {
-        kind: min(given.get(kind) or SECONDS, SECONDS) for kind in ("connect", "read", "write", "pool")
-    }

@@ -62,15 +62,12 @@ def _line(problem: dict[str, Any]) -> str:
 
 
 def _place(location: tuple[str | int, ...]) -> tuple[list[str | int], list[str]]:
-    """Where in the file a problem is, and the keys that the schema knows beside the last one.
-
-    Where a section is one of several kinds, pydantic's path also names the kind that was chosen: no key of the file.
-    """
+    """The keys that lead to a problem, and those that the schema knows beside the last one."""
     kinds, place, known = [Params], [], []
     for part in location:
         if isinstance(part, int):
             place.append(part)
-        elif len(kinds) > 1:
+        elif len(kinds) > 1:  # pydantic names the kind of a section that was chosen: no key of the file
             kinds = [kind for kind in kinds if part in get_args(kind.model_fields["source"].annotation)]
         else:
             place.append(part if part.isprintable() else repr(part))

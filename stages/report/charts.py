@@ -1,4 +1,4 @@
-"""The report's pictures. Each returns an SVG element with a label that says the same in words."""
+"""The report's charts, each an SVG element with a label that says the same in words."""
 
 import math
 from statistics import median_high
@@ -34,7 +34,7 @@ def all_of(context: Context) -> dict[str, str]:
 
 
 def rates(results: dict[str, Row]) -> str:
-    """The share of right answers before and after, a set below the other, each with its 95 % interval."""
+    """The share of right answers before and after, by set, with 95 % intervals."""
 
     def draw(axes: Axes) -> None:
         for place, (name, result) in enumerate(results.items()):
@@ -59,7 +59,7 @@ def rates(results: dict[str, Row]) -> str:
 
 
 def differences(results: dict[str, Row]) -> str:
-    """The change in the share of right answers, a set below the other, with its 95 % interval."""
+    """The change in the share of right answers, by set, with its 95 % interval."""
 
     def draw(axes: Axes) -> None:
         ends = [0.0]
@@ -116,7 +116,7 @@ def loss(history: History) -> str:
 
 
 def lengths(before: list[int], after: list[int]) -> str:
-    """How long the answers are: the share of each arm's answers by their tokens. Both arms have as many, and some."""
+    """The share of each arm's answers by their length in tokens; neither arm is empty."""
     longest = max(*before, *after)
     width = math.ceil((longest + 1) / BINS)
     edges = range(0, longest + width + 1, width)

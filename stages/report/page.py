@@ -1,4 +1,4 @@
-"""The report: one page that opens from disk and fetches nothing, and its summary in Markdown."""
+"""The report: an HTML page that fetches nothing, and its summary in Markdown."""
 
 import base64
 import hashlib

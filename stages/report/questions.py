@@ -1,4 +1,4 @@
-"""One question as the page shows it: what was asked, what is right, and both answers side by side."""
+"""One question as the page shows it: its text, its right answer, and both models' answers."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A matplotlib figure as an SVG element for the page: the same bytes each time, its colours classes of the style."""
+"""A matplotlib figure as an SVG element, the same bytes each time, its colours as CSS classes."""
 
 import io
 import re
@@ -31,7 +31,7 @@ NUMBER = re.compile(r"-?\d+\.\d+")
 
 
 def drawn(name: str, label: str, height: int, draw: Callable[[Axes], None], *, left: int, right: int) -> str:
-    """What `draw` does to axes with these margins, as an SVG element; `label` is for those who do not see it."""
+    """What `draw` draws on axes with these margins, as an SVG element; `label` says it in words."""
     # The reader's own matplotlibrc must not change a byte.
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
@@ -57,7 +57,7 @@ def drawn(name: str, label: str, height: int, draw: Callable[[Axes], None], *, l
 
 
 def _attributes(attributes: dict[str, str], name: str) -> dict[str, str]:
-    """Attributes without styles, which the page's policy forbids, and with ids that no other chart has."""
+    """Attributes without styles, which the page's policy forbids, and with ids of this chart."""
     kept: dict[str, str] = {}
     for key, value in attributes.items():
         key = key.rpartition("}")[2]

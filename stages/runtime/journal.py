@@ -52,7 +52,7 @@ class Journal(dict[str, Row]):
 
 @contextmanager
 def opened(stage: str, values: list[Any], inputs: list[Path]) -> Iterator[Journal]:
-    """The journal of a stage for these values, inputs, code, libraries and processor; one process has it at a time."""
+    """The journal of a stage for these values, inputs, code, libraries and processor; others wait."""
     path = HOME / f"{stage}-{identity.key(stage, values, inputs)}.jsonl"
     with identity.one_at_a_time(stage, HOME):
         with closing(Journal(path)) as kept:

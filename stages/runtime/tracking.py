@@ -15,7 +15,6 @@ from stages.files.errors import UserError, one_line
 from stages.runtime import stage
 
 MODES = {"online": "online", "run": "online", "offline": "offline", "dryrun": "offline", "disabled": "disabled"}
-HOST = "https://api.wandb.ai"
 
 
 def mode() -> str:
@@ -23,13 +22,14 @@ def mode() -> str:
 
     Raises UserError where WANDB_MODE is none of the client's modes, or online without a key.
     """
-    given = os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline")
+    host = os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai"
+    given = os.environ.get("WANDB_MODE") or ("online" if _has_key(host) else "offline")
     if given not in MODES:
         raise UserError(f"WANDB_MODE: {given!r}: choose online, offline or disabled")
     chosen = MODES[given]
-    if chosen == "online" and not _has_key():
+    if chosen == "online" and not _has_key(host):
         raise UserError(
-            f"WANDB_MODE: {given}: there is no key for {_host()}: run `wandb login`, or set WANDB_API_KEY, "
+            f"WANDB_MODE: {given}: there is no key for {host}: run `wandb login`, or set WANDB_API_KEY, "
             "or WANDB_MODE to offline"
         )
     os.environ["WANDB_MODE"] = chosen
@@ -125,17 +125,13 @@ def _say(error: Exception, then: str) -> None:
     print(f"W&B: {one_line(error)}: {then}", flush=True)
 
 
-def _host() -> str:
-    return os.environ.get("WANDB_BASE_URL") or HOST
-
-
-def _has_key() -> bool:
+def _has_key(host: str) -> bool:
+    """Whether the client will find a key, which is not read here."""
     if os.environ.get("WANDB_API_KEY"):
         return True
-    host = urlsplit(_host()).netloc
     try:
         # A path of its own, as the client gives: netrc's default refuses a file that others may read.
         file = netrc.netrc(os.environ.get("NETRC") or Path.home() / ".netrc")
-        return file.authenticators(host) is not None
+        return file.authenticators(urlsplit(host).netloc) is not None
     except (OSError, ValueError, netrc.NetrcParseError):
         return False

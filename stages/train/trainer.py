@@ -59,13 +59,9 @@ class CompletionTrainer(SFTTrainer):
         return summand
 
     def compute_loss(
-        self,
-        model: Any,
-        inputs: dict[str, torch.Tensor],
-        return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | None = None,
+        self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Loss of a batch: sum over its completion tokens, divided by those of the whole optimizer step."""
+        """Loss of a batch: the sum over its completion tokens, by the number in the optimizer step."""
         targets = inputs["labels"][:, 1:]
         counted = targets != -100
         whole = model.get_base_model()

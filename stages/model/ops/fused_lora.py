@@ -13,10 +13,7 @@ from peft.tuners.lora import LoraLayer
 
 
 def fuse(tuned: Any) -> int:
-    """Replace the forward pass of a PEFT model's plain LoRA layers; returns how many.
-
-    Layers with dropout, a bias in the adapter, or a variant such as DoRA keep PEFT's own.
-    """
+    """Replace the forward pass of a PEFT model's plain LoRA layers; returns how many."""
     layers = [module for module in tuned.modules() if isinstance(module, LoraLayer) and _is_plain(module)]
     for layer in layers:
         layer.forward = MethodType(_forward, layer)
@@ -24,6 +21,7 @@ def fuse(tuned: Any) -> int:
 
 
 def _is_plain(layer: Any) -> bool:
+    """Whether a layer has no dropout, no bias in the adapter and no variant such as DoRA."""
     name = "default"
     base = layer.get_base_layer()
     return (
