@@ -1,4 +1,4 @@
-"""Both arms compared: every question graded before and after, each evaluation set summarised."""
+"""Both arms compared: every question graded before and after, each set summarised."""
 
 import math
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The form of an answer, apart from whether it is right: its thinking, and whether it is empty or looping.
+"""The form of an answer: its thinking, and whether it is empty or looping.
 
 Looping is one of two things. Either the text ends in the same span of words again and again: at least four times and
 over at least 20 words, cut off or not. Or at least half of the four-word sequences at its end (the last 100, 200, 400

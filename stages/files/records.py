@@ -1,4 +1,4 @@
-"""Files of rows: one JSON object a line, keys sorted, UTF-8; every file is written atomically."""
+"""Files of rows: one JSON object a line, keys sorted, UTF-8, written atomically."""
 
 import hashlib
 import json

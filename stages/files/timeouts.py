@@ -4,7 +4,7 @@ SECONDS = 30
 
 
 def set_timeouts(where: str) -> None:
-    """Time out every request to the hub after SECONDS of silence; `where` says what is asked for."""
+    """Time out requests to the hub after SECONDS of silence; `where` names what is asked for."""
     from huggingface_hub import set_client_factory
     from huggingface_hub.utils import logging
     from huggingface_hub.utils._http import default_client_factory

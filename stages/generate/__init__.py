@@ -1,4 +1,4 @@
-"""The answers of a model as an iterator: one call for a stage, a chat, a check of an export."""
+"""The answers of a model as an iterator: one call for a stage, a chat and an export's check."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +15,7 @@ def engine(settings: Generation) -> Any:
 
 
 def generate(model: Any, prompts: list[list[int]], settings: Generation, *, stream: bool = False) -> Iterator[Piece]:
-    """Yield greedy answers to prompts of token ids, in no order, whole or with `stream` by token.
+    """Yield greedy answers to prompts of token ids, in no order; with `stream`, token by token.
 
     `model` is a stages.model.load.LoadedModel. Raises UserError for a model that the engine cannot run.
     """

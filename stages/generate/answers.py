@@ -1,4 +1,4 @@
-"""The answers to rows of prompts: one call for both arms, which reuses what was answered before."""
+"""The answers to rows of prompts: one call for both arms, which reuses earlier answers."""
 
 import time
 from collections.abc import Iterator, MutableMapping
@@ -21,7 +21,7 @@ Kept = MutableMapping[str, Row]
 
 
 def settings(params: Params) -> list[Model | Generation]:
-    """What an answer depends on beside its prompt and the adapter: the model and its generation."""
+    """What an answer depends on beside prompt and adapter: the model and its generation."""
     # The continuous engine runs the layers of transformers, whichever backend trained the adapter.
     backend = "transformers" if params.generation.engine == "continuous" else params.model.backend
     return [params.model.model_copy(update={"backend": backend}), params.generation]
@@ -34,7 +34,7 @@ def load_model(params: Params, adapter: Path | None = None, scale: float = 1.0) 
 
 
 def answer(model: Any, rows: list[Row], params: Params, kept: Kept) -> list[Row]:
-    """A row a prompt, in order: id, set, text, tokens, finish_reason, reference_loss if it has one.
+    """A row a prompt, in order: id, set, text, tokens, finish_reason, and any reference_loss.
 
     `kept` holds what was answered before by the same model and settings, by a hash of the prompt and of what else an
     answer depends on; new answers are added at once. Raises UserError for a row that is too long.

@@ -1,4 +1,4 @@
-"""The loss on the reference answers: the strong measure for questions that no rule can grade."""
+"""The loss on the reference answers: the measure for questions that no rule can grade."""
 
 from collections.abc import Iterator, MutableMapping
 from typing import Any
@@ -37,7 +37,7 @@ def reference_losses(network: Any, rows: list[Row], kept: MutableMapping[str, Ro
 
 
 def _batches(order: list[int], rows: list[Row], tokens: int) -> Iterator[list[int]]:
-    """Indices in batches of at most `tokens`, padding included, one row at least; the longest first."""
+    """Indices in batches of at most `tokens`, padding included; the longest first."""
     start = 0
     while start < len(order):
         end = start + max(1, tokens // _length(rows[order[start]]))

@@ -1,4 +1,4 @@
-"""The base model that params name: its folder, its name in an adapter's config, and its tokenizer."""
+"""The base model of params: its folder, its name in an adapter's config, its tokenizer."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ def base_reference(model: Model) -> tuple[str, str | None]:
 
 
 def tokenizer(model: Model) -> Any:
-    """The base model's tokenizer, padding on the left; without a pad token, with the stop token."""
+    """The base model's tokenizer, padding on the left, with the stop token where none is set."""
     from transformers import AutoTokenizer
 
     base = folder(model)

@@ -58,7 +58,7 @@ def cache_writable(folder: Path, variable: str) -> None:
 
 
 def snapshot(folder: Path, hub: HubModel) -> None:
-    """Raise UserError for a model without safetensors, or one that needs its own code (auto_map)."""
+    """Raise UserError for a model without safetensors, or that needs its own code (auto_map)."""
     from transformers import CONFIG_MAPPING
 
     name = model_errors.HUB_NAME.format(hub=hub)

@@ -30,7 +30,7 @@ def use(name: str) -> str:
 
 
 def edited(name: str) -> tuple[str, list[str]]:
-    """The text of params.yaml with a preset's values as the preset writes them, and the changed keys.
+    """The text of params.yaml with a preset's values, as written there, and the changed keys.
 
     No other character changes, so that comments stay and `use cpu` restores the committed file.
     """
@@ -45,9 +45,8 @@ def edited(name: str) -> tuple[str, list[str]]:
         if key in changed:
             text = text[:start] + values[key] + text[end:]
     if params.parse(text, f"{params.PATH} with preset {name}") != wanted:
-        raise UserError(
-            f"{params.PATH}: anchors or lists over several lines are in the way of preset {name}: edit by hand"
-        )
+        problem = f"anchors or lists over several lines are in the way of preset {name}"
+        raise UserError(f"{params.PATH}: {problem}: edit by hand")
     return text, changed
 
 

@@ -31,9 +31,8 @@ def caveats(context: Context) -> dict[str, str]:
             "time, so a verdict on a set marked weak is a hint, not a result."
         )
     if any(result["verdict"] == "no difference shown" for result in context.results.values()):
-        said["“No difference shown” is not “no difference”."] = (
-            "It means that these questions showed none; a small one may be there."
-        )
+        few = "“No difference shown” is not “no difference”."
+        said[few] = "It means that these questions showed none; a small one may be there."
     said["One base model."] = "Another model, or the same one at another size, may gain more, less or nothing."
     if context.free:
         said["Free questions prove nothing."] = "They are not graded, and may stand in the training rows."

@@ -1,4 +1,4 @@
-"""The text of a model or a dataset without trick characters, short, marked; the template escapes it."""
+"""Text of a model or dataset made fit to show, short and marked; the template escapes it."""
 
 import re
 

@@ -34,11 +34,9 @@ def question(row: Row, number: int, shown: int) -> dict[str, Any]:
         "outcome_label": OUTCOMES[outcome(row)],
         "weak": open_ended,
         "cut": any(arm["finish_reason"] == "length" for arm in arms),
-        "question": display.clip(str(record.get("question") or ""), shown),
         "options": record.get("options") or {},
         "answer": _stated(record.get("answer"), record.get("options")),
-        "response": display.clip(str(record.get("response") or ""), shown),
-        "reasoning": display.clip(str(record.get("reasoning") or ""), shown),
+        **{name: display.clip(str(record.get(name) or ""), shown) for name in ("question", "response", "reasoning")},
         "differs": not open_ended and row["before"]["extracted"] != row["after"]["extracted"],
         "arms": arms,
     }

@@ -1,4 +1,4 @@
-"""A matplotlib figure as an SVG element, the same bytes each time, its colours as CSS classes."""
+"""A matplotlib figure as an SVG element of the same bytes each time, coloured by classes."""
 
 import io
 import re
@@ -31,7 +31,7 @@ NUMBER = re.compile(r"-?\d+\.\d+")
 
 
 def drawn(name: str, label: str, height: int, draw: Callable[[Axes], None], *, left: int, right: int) -> str:
-    """What `draw` draws on axes with these margins, as an SVG element; `label` says it in words."""
+    """What `draw` draws on axes with these margins, as an SVG element with an aria-label."""
     # The reader's own matplotlibrc must not change a byte.
     with matplotlib.rc_context():
         matplotlib.rcdefaults()

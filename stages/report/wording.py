@@ -1,4 +1,4 @@
-"""The result in sentences and numbers with units; the page and the summary escape the names."""
+"""The result in sentences and numbers with units; page and summary escape the names."""
 
 from stages.files.records import Row
 
@@ -88,7 +88,7 @@ def power(result: Row) -> str:
 
 
 def sentence(name: str, result: Row, sets: int = 1) -> str:
-    """The result of one set: its verdict, its numbers, its power, and whether its grade is weak."""
+    """The result of one set: its verdict, its numbers, its power, and a note on a weak grade."""
     weak = "The grade is weak: it compares wording, not meaning." if result["weak"] else ""
     said = [f"{clause(name, result)} ({numbers(result, sets)}).", power(result), weak]
     return " ".join(one for one in said if one)

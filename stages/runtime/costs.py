@@ -1,6 +1,6 @@
-"""What a stage cost: seconds, peak memory, tokens a second; shown by `dvc metrics show metrics/costs/*.json`.
+"""What a stage cost: seconds, peak memory, tokens a second.
 
-No DVC output: a timing inside one would change every lock.
+No DVC output, where a timing would change every lock: see `dvc metrics show metrics/costs/*.json`.
 """
 
 import resource

@@ -1,4 +1,4 @@
-"""Answers that outlive their run: reused for the same model, prompt and settings; no DVC output."""
+"""Answers that outlive their run, reused for the same model, prompt and settings."""
 
 import json
 import os
@@ -17,7 +17,7 @@ MOST = 2_000_000_000  # bytes of all journals together; the ones not used for lo
 
 
 class Journal(dict[str, Row]):
-    """Rows by key, each written to a file when it is set; damaged or truncated lines are skipped."""
+    """Rows by key, each written to a file when set; damaged or truncated lines are skipped."""
 
     def __init__(self, path: Path) -> None:
         """Read what is there, and open the file for more."""
@@ -52,7 +52,7 @@ class Journal(dict[str, Row]):
 
 @contextmanager
 def opened(stage: str, values: list[Any], inputs: list[Path]) -> Iterator[Journal]:
-    """The journal of a stage for these values, inputs, code, libraries and processor; others wait."""
+    """The journal of a stage for these values, inputs, code, libraries, processor; others wait."""
     path = HOME / f"{stage}-{identity.key(stage, values, inputs)}.jsonl"
     with identity.one_at_a_time(stage, HOME):
         with closing(Journal(path)) as kept:

@@ -1,4 +1,4 @@
-"""Checkpoints that outlive a killed training, outside of DVC's outputs, until DVC records it."""
+"""Checkpoints that outlive a killed training, outside of DVC's outputs."""
 
 import os
 import shutil

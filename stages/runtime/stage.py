@@ -49,8 +49,7 @@ def run(name: str, main: Callable[[Params], str]) -> None:
         given = params.load()
         resume.tidy()
         summary = main(given)
-        cost = costs.write(name, start)
-        _tell(f"{name}: {summary} ({cost})")
+        _tell(f"{name}: {summary} ({costs.write(name, start)})")
     except Exception as error:
         text = explained(error)
         if text is None:  # a mistake of the code, which its traceback shows

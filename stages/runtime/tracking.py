@@ -45,7 +45,7 @@ def mode() -> str:
 
 
 def start(mode: str) -> str:
-    """Begin the run; returns its mode: offline without a connection, disabled if that fails, too."""
+    """Begin the run; returns its mode: offline without a connection, disabled if that fails."""
     if mode == "disabled":
         return mode
     import wandb

@@ -1,4 +1,4 @@
-"""Checkpoints of a training: a run resumed from one ends in the same bytes as one left alone.
+"""Checkpoints of a training: resumed from one, it ends in the bytes of one left alone.
 
 Trainer writes and reads them. Here is what it lacks: when to save, a digest, and two values that it forgets.
 """
@@ -40,7 +40,7 @@ class Checkpoints(TrainerCallback):
         return None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Draw the checkpoint's epoch as before: Trainer skips its batches, then sets its own state."""
+        """Draw the checkpoint's epoch as before; Trainer skips its batches, then sets its state."""
         if self.epoch_rng is not None:
             torch.set_rng_state(self.epoch_rng)
 
@@ -73,7 +73,7 @@ class Checkpoints(TrainerCallback):
 
 
 def is_due(state: Any) -> bool:
-    """Whether to save after this step: not after the last, where Trainer would train a step more."""
+    """Whether to save after this step: not the last, where Trainer would train a step more."""
     every = max(1, int(state.max_steps * SHARE))
     return state.global_step % every == 0 and state.global_step < state.max_steps
 

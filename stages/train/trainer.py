@@ -44,7 +44,7 @@ class CompletionTrainer(SFTTrainer):
         return self.checkpoints.last()
 
     def mean_loss(self) -> float:
-        """Mean over all steps, from the log: Trainer's own leaves out what an earlier process trained."""
+        """Mean over all steps, from the log: Trainer's own leaves out an earlier process's steps."""
         total, step = 0.0, 0
         for row in self.state.log_history:
             if "loss" in row:
@@ -53,7 +53,7 @@ class CompletionTrainer(SFTTrainer):
         return total / step
 
     def training_step(self, *given: Any, **named: Any) -> torch.Tensor:
-        """Train on a batch; its loss is summed here too, because Trainer's own sum is in no checkpoint."""
+        """Train on a batch and sum its loss here too: Trainer's own sum is in no checkpoint."""
         summand = super().training_step(*given, **named)
         self.checkpoints.unlogged_loss = self.checkpoints.unlogged_loss + summand
         return summand

@@ -1,8 +1,8 @@
-"""Continuous batching over a static cache: a row that ends makes room for the next one (Orca, Yu et al., OSDI 2022).
+"""Continuous batching over a static cache: a row that ends makes room for the next one.
 
-The same greedy answers as plain `generate`, in the same precision, several times faster: nothing is allocated, copied
-or repeated from step to step (slots.py), finished rows are not computed on, and on a GPU a step is replayed as one
-CUDA graph instead of launched kernel by kernel (steps.py).
+Orca, Yu et al., OSDI 2022. The same greedy answers as plain `generate`, in the same precision, several times faster:
+nothing is allocated, copied or repeated from step to step (slots.py), finished rows are not computed on, and on a GPU a
+step is replayed as one CUDA graph instead of launched kernel by kernel (steps.py).
 """
 
 from collections import deque

@@ -1,4 +1,4 @@
-"""Plain `generate` of transformers, batch by batch: any architecture; the other engine's reference."""
+"""Plain `generate` of transformers, by batches: any architecture; the tests' reference."""
 
 from collections.abc import Iterator
 from queue import SimpleQueue

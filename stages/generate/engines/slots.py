@@ -60,7 +60,7 @@ class Slots:
         self.filled[targets] = self.filled[sources]
 
     def attend(self, layer: int, query: Any, key: Any, value: Any, scale: float) -> Any:
-        """Store and attend. Shapes: (batch, heads, tokens, dim) in, (batch, tokens, heads, dim) out."""
+        """Store, attend. Shapes: (batch, heads, tokens, dim) in, (batch, tokens, heads, dim) out."""
         keys, values = self.cache[layer]
         batch, heads, tokens, dim = query.shape
         groups = heads // key.shape[1]

@@ -1,4 +1,4 @@
-"""The two steps of a generation engine: read prompts into slots, and add a token to each slot."""
+"""The two steps of a generation engine: read prompts into slots, add a token to each slot."""
 
 from typing import Any, Self
 
@@ -48,7 +48,7 @@ class Steps:
 
     @torch.inference_mode()
     def decode(self, count: int) -> list[list[int]]:
-        """Add a token (on a GPU, LOOK of them) to each of the first `count` slots; returns them by step.
+        """Add a token (on a GPU, LOOK of them) to the first `count` slots; returns them by step.
 
         On a CPU all slots are decoded, those out of use with an empty past: with one shape at every step, the sums of
         a row are taken in one order whatever shares its batch (He et al. 2025, Defeating nondeterminism in LLM

@@ -39,7 +39,7 @@ def load_to_train(folder: Path, model: Model) -> Any:
 
 
 def with_new_adapter(loaded: Any, model: Model, lora: Lora, seed: int, gradient_checkpointing: bool) -> Any:
-    """The model with a new float32 adapter on each target module; UserError where PEFT has none for it."""
+    """The model with a new float32 adapter on its target modules; UserError where PEFT refuses."""
     import torch
     from peft import LoraConfig, get_peft_model
 

@@ -1,4 +1,4 @@
-"""Unsloth: faster, smaller 4-bit LoRA on one GPU; imported only where asked for: it needs a GPU."""
+"""Unsloth: faster, smaller 4-bit LoRA on one GPU; imported late, for that needs the GPU."""
 
 import os
 from pathlib import Path
@@ -42,7 +42,7 @@ def with_new_adapter(loaded: Any, model: Model, lora: Lora, seed: int, gradient_
 
 
 def _lend_flash_attention() -> None:
-    """Serve Unsloth's calls of flash-attn by torch's copy of its kernels, if it is not installed."""
+    """Serve Unsloth's calls of flash-attn by torch's copy, where it is not installed."""
     # Without it, Unsloth's dense mask over all rows of a batch: 1.1 times the notebook's speed, not 2.7.
     from unsloth.utils import attention_dispatch
 

@@ -1,4 +1,4 @@
-"""How much memory a run will take, printed before it starts, and what would fit if it is too much.
+"""How much memory a run will take, printed before it starts, and settings that would fit.
 
 The estimates count what is largest: weights, adapter with gradients and optimizer, what the backward pass keeps,
 logits, and the cache of keys and values. On an H100 they were within a tenth of torch's reserved memory (README).
@@ -18,7 +18,7 @@ Parts = dict[str, float]
 
 @contextmanager
 def watched(estimate: Callable[[Params], Parts], params: Params, settings: list[dict[str, Any]]) -> Iterator[None]:
-    """Print the estimate; where memory runs out, raise UserError with `settings` that would fit.
+    """Print the estimate; where memory runs out, raise UserError with `settings` that fit.
 
     `settings` are changes to params by dotted key, the largest first.
     """
@@ -34,7 +34,7 @@ def watched(estimate: Callable[[Params], Parts], params: Params, settings: list[
 
 
 def advice(estimate: Callable[[Params], Parts], params: Params, settings: list[dict[str, Any]], room: float) -> str:
-    """One line: what the run needs, what there is, the largest settings that fit in `room` bytes."""
+    """One line: what the run needs, what there is, the largest settings within `room` bytes."""
     needed = sum(estimate(params).values())
     # A run that failed needs more than its estimate said: only what is clearly smaller is worth a try.
     bound = min(0.92 * room, 0.9 * needed)

@@ -14,7 +14,7 @@ LOGITS = 256 * 8  # rows of a chunk of the loss, and bytes of a logit on its way
 
 
 def estimate(loaded: Any, params: Params, lengths: list[int]) -> Parts:
-    """Bytes by part of the largest training step, with the adapter, on rows of `lengths` tokens."""
+    """Bytes by part of the largest training step, adapter included, on rows of these lengths."""
     config = loaded.config
     trained = sum(one.numel() for one in loaded.parameters() if one.requires_grad)
     tokens = _largest_batch(lengths, params)
@@ -52,6 +52,6 @@ def _largest_batch(lengths: list[int], params: Params) -> float:
 
 
 def _layer(config: Any, size: int) -> int:
-    """Bytes a token that one layer's backward pass keeps: norms, queries, keys, values, the MLP."""
+    """Bytes a token that a layer's backward pass keeps: norms, queries, keys, values, the MLP."""
     attention = 2 * head_size(config) * (config.num_attention_heads + config.num_key_value_heads)
     return size * (4 * config.hidden_size + attention + 3 * config.intermediate_size)

@@ -14,14 +14,14 @@ NAME = "varlen"
 
 
 def plain(config: Any) -> bool:
-    """Whether a model's attention is computed here: all of the past, no cap on its scores, no sinks."""
+    """Whether a model has plain attention: all of the past, no cap on its scores, no sinks."""
     window = getattr(config, "sliding_window", None)
     kinds = getattr(config, "layer_types", None) or ["sliding" if window else "full_attention"]
     return set(kinds) == {"full_attention"} and getattr(config, "attn_logit_softcapping", None) is None
 
 
 def boundaries(position_ids: torch.Tensor) -> dict[str, Any]:
-    """Where rows start, as arguments of attention, from positions (1, tokens), 0 at each row's start.
+    """Arguments of attention that say where rows start, from positions (1, tokens), 0 there.
 
     The first two are transformers' names; Unsloth's layers read the third.
     """
