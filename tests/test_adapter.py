@@ -80,7 +80,7 @@ def test_both_backends_attach_by_the_same_function(tiny, folder, monkeypatch):
         def ready_to_answer(loaded, chosen):
             return loaded.eval()
 
-    monkeypatch.setattr(load, "unsloth_peft", Fake)
+    monkeypatch.setitem(load.BACKENDS, "unsloth", Fake)
     monkeypatch.setattr(load.checks, "machine", lambda _: None)
     beside = load.for_answers(tiny.model.model_copy(update={"backend": "unsloth"}), folder, 0.5).network
     merged = load.for_answers(tiny.model, folder, 0.5).network

@@ -1,4 +1,4 @@
-"""Both arms side by side: every question graded before and after, and each evaluation set summed up."""
+"""Both arms compared: every question graded before and after, each set summarised."""
 
 import math
 from collections import Counter
@@ -20,7 +20,7 @@ SCORES = ("before", "after", "diff", "ci_low", "ci_high", "verdict")
 
 
 def graded(raw: Iterable[Path], arms: dict[str, Path], grading: Grading) -> list[Row]:
-    """A row a question: the record, and under `before` and `after` the answer, its grade and its form.
+    """A row a question: its record, and by arm the answer with its grade and its form.
 
     Raises UserError where the two files do not answer the same questions in the same order, or a loss is not finite.
     """
@@ -39,7 +39,7 @@ def graded(raw: Iterable[Path], arms: dict[str, Path], grading: Grading) -> list
 
 
 def _check_losses(answers: dict[str, list[Row]], arms: dict[str, Path]) -> None:
-    """Raise UserError for the first reference loss that is not finite: the model itself is broken then."""
+    """Raise UserError for the first reference loss that is not finite: the model is broken."""
     remedies = {"before": "set model.dtype to float32 or bfloat16", "after": "lower training.learning_rate"}
     for arm, rows in answers.items():
         for row in rows:
@@ -61,17 +61,12 @@ def free(arms: dict[str, Path], questions: list[str]) -> list[Row]:
 
 
 def _graded(record: Row, answer: Row, grading: Grading) -> Row:
-    found = grade(
-        record,
-        answer["text"],
-        relative_tolerance=grading.relative_tolerance,
-        overlap_threshold=grading.overlap_threshold,
-    )
+    found = grade(record, answer["text"], **grading.model_dump(exclude={"seed"}))
     return {**answer, **asdict(found), **form(answer["text"])}
 
 
 def summarise(rows: list[Row], seed: int) -> dict[str, Row]:
-    """One object a set: n, rates, the paired difference with its 95 % interval, the corrected p, and the verdict."""
+    """Each set's n, rates, paired difference with 95 % interval, corrected p and verdict."""
     sets = {name: [row for row in rows if row["set"] == name] for name in dict.fromkeys(row["set"] for row in rows)}
     results = {name: _summary(chosen, seed) for name, chosen in sets.items()}
     corrected = statistics.holm({name: result["p_value"] for name, result in results.items()})
@@ -85,7 +80,7 @@ def summarise(rows: list[Row], seed: int) -> dict[str, Row]:
 
 
 def reference_loss(rows: list[Row], seed: int) -> Row | None:
-    """The paired difference in mean negative log-likelihood (nats a token) of the reference answers; lower is better.
+    """The paired difference in loss on the reference answers, in nats a token; lower is better.
 
     None where the set has no reference answers. The verdict is on its own p: it is a second view of the same set.
     """
@@ -112,7 +107,7 @@ def _summary(rows: list[Row], seed: int) -> Row:
 
 
 def _parts(before: Row, after: Row) -> dict[str, float]:
-    """The difference as a part that is form (stating an answer at all) and one that is knowledge (right when stated).
+    """The difference in two parts: form (stating an answer) and knowledge (right when stated).
 
     right = stated x right when stated, so the change of a product is split by its mean factors; the two parts add up to
     the difference (Kitagawa 1955, Journal of the American Statistical Association 50:1168-1194). An arm that states
@@ -126,7 +121,7 @@ def _parts(before: Row, after: Row) -> dict[str, float]:
 
 
 def _form(rows: list[Row], arm: str) -> dict[str, Any]:
-    """How the answers of one arm are written, apart from whether they are right, and why the wrong ones are wrong."""
+    """How the answers of one arm are written, and why the wrong ones are wrong."""
     answers = [row[arm] for row in rows]
     stated = [answer for answer in answers if answer["extracted"] is not None]
     share = len(answers)
@@ -143,7 +138,7 @@ def _form(rows: list[Row], arm: str) -> dict[str, Any]:
 
 
 def scores(results: dict[str, Row]) -> Row:
-    """The few numbers that a table of experiments compares; those of the held-out questions have the bare names."""
+    """The numbers that a table of experiments compares; the held-out set's have bare names."""
     return {
         key if name == "heldout" else f"{name}.{key}": result[key]
         for name, result in results.items()
@@ -152,7 +147,7 @@ def scores(results: dict[str, Row]) -> Row:
 
 
 def rounded(value: Any) -> Any:
-    """Floats to six significant digits, throughout: what Git shows then changes only where a result does."""
+    """The value with floats of six significant digits: a diff then shows results alone."""
     if isinstance(value, dict):
         return {key: rounded(one) for key, one in value.items()}
     return float(f"{value:.6g}") if isinstance(value, float) else value

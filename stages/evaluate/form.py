@@ -1,4 +1,4 @@
-"""The form of an answer, apart from whether it is right: its thinking, and whether it is empty or looping.
+"""The form of an answer: its thinking, and whether it is empty or looping.
 
 Looping is one of two things. Either the text ends in the same span of words again and again: at least four times and
 over at least 20 words, cut off or not. Or at least half of the four-word sequences at its end (the last 100, 200, 400
@@ -19,7 +19,7 @@ GRAM, REPEATED, SHORTEST, WINDOW = 4, 0.5, 40, 100
 
 
 def form(text: str) -> dict[str, Any]:
-    """The state of the thinking (closed, open or none), and whether the text is empty and looping."""
+    """The state of the thinking (closed, open, none), and whether the text is empty or looping."""
     state, reasoning, answer = thinking.split(text)
     return {
         "thinking": state,
@@ -46,7 +46,7 @@ def ends_in_spans(words: list[str]) -> bool:
 
 
 def repeats(words: list[str]) -> bool:
-    """Whether half of the four-word sequences at the end of the words, or of all of them, are repetitions."""
+    """Whether half of the four-word sequences at the end of the words are repetitions."""
     grams = list(zip(*(words[start:] for start in range(GRAM)), strict=False))
     size = WINDOW
     while len(words) >= SHORTEST:

@@ -1,4 +1,4 @@
-"""What the comparison of two sets of answers may claim: differences, intervals, p-values, verdicts.
+"""The statistics of two sets of answers: differences, intervals, p-values, verdicts.
 
 Every question is graded twice, before and after the fine-tune, so everything here is paired. Right/wrong gets the exact
 McNemar test and Tango's score interval, numbers get a sign-flip test and a bootstrap-t interval, several evaluation
@@ -29,7 +29,7 @@ Scores = Sequence[bool] | Sequence[float] | np.ndarray
 
 @dataclass(frozen=True)
 class Paired:
-    """One comparison over n questions; all but n and p_value in the unit of the scores (shares of 1 for booleans)."""
+    """One comparison of n questions; all but n and p_value in the scores' unit (shares of 1)."""
 
     n: int
     before: float
@@ -41,7 +41,7 @@ class Paired:
 
 
 def paired(before: Scores, after: Scores, *, seed: int) -> Paired:
-    """Compare two gradings of the same questions, both of shape (n,), both booleans or both floats.
+    """Compare two gradings of n questions, both of shape (n,), both booleans or both floats.
 
     diff is mean(after) - mean(before), its interval has 95 %, and p_value is two-sided for "no difference".
 
@@ -73,7 +73,7 @@ def paired(before: Scores, after: Scores, *, seed: int) -> Paired:
 def score_interval(
     gains: int, losses: int, n: int, *, level: float = 0.95, continuity: float = CONTINUITY
 ) -> tuple[float, float]:
-    """Interval in [-1, 1] for (gains - losses) / n, the difference of two paired proportions, from the flip counts.
+    """Interval in [-1, 1] for (gains - losses) / n, a difference of two paired proportions.
 
     Tango (1998), Statistics in Medicine 17:891-908, equations 24 to 26: every difference that a score test does not
     reject. `continuity` questions come off the distance |gains - losses - n * difference| (Chang et al. 2024, Journal
@@ -86,7 +86,7 @@ def score_interval(
 
 
 def wilson(successes: int, n: int) -> tuple[float, float]:
-    """95 % interval of one rate, in shares of 1 (Wilson 1927, JASA 22:209-212). ValueError if it is no rate."""
+    """95 % interval of a rate, in shares of 1 (Wilson 1927, JASA 22:209-212), or ValueError."""
     if n < 1 or not 0 <= successes <= n:
         raise ValueError(f"{successes} of {n} is no rate")
     low, high = proportion_confint(successes, n, alpha=ALPHA, method="wilson")
@@ -94,7 +94,7 @@ def wilson(successes: int, n: int) -> tuple[float, float]:
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Correct p-values, by set (Holm 1979, Scand. J. Statist. 6:65-70). ValueError for a p outside of [0, 1]."""
+    """p-values corrected by Holm (1979, Scand. J. Statist. 6:65-70); ValueError outside [0, 1]."""
     if not all(0 <= p_value <= 1 for p_value in p_values.values()):
         raise ValueError(f"a p-value is outside of [0, 1]: {dict(p_values)}")
     corrected = multipletests(list(p_values.values()), method="holm")[1] if p_values else []
@@ -102,7 +102,7 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 
 
 def verdict(ci_low: float, ci_high: float, corrected_p: float, alpha: float = ALPHA) -> str:
-    """`better`, `worse` or `no difference shown`: the first two need both the interval and the corrected p."""
+    """`better` or `worse` where both the interval and p say so, else `no difference shown`."""
     if corrected_p <= alpha and ci_low > 0:
         return "better"
     if corrected_p <= alpha and ci_high < 0:
@@ -111,7 +111,7 @@ def verdict(ci_low: float, ci_high: float, corrected_p: float, alpha: float = AL
 
 
 def smallest_difference(before: Scores, after: Scores, *, comparisons: int = 1) -> float | None:
-    """Smallest true difference that these n questions would show in 80 % of runs, in the unit of the scores.
+    """Smallest true difference shown in 80 % of runs of n questions, in the unit of the scores.
 
     It holds for the hardest case of Holm over `comparisons` sets. None where nothing could be shown (five questions,
     say) or, for floats, where all differences are equal and the spread is unknown.

@@ -1,4 +1,4 @@
-"""An answer in two parts: its thinking, and what follows. The graders read the second part alone."""
+"""An answer in two parts: its thinking, and what follows, which alone is graded."""
 
 import re
 from typing import Literal, NamedTuple

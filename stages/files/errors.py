@@ -1,4 +1,4 @@
-"""What a person can mend: shown as its own text, never as a traceback."""
+"""Errors that a person can correct: shown as a text, never as a traceback."""
 
 import errno
 import os
@@ -15,10 +15,7 @@ REMEDIES = {
     errno.EROFS: "make it writable",
     errno.EACCES: "make it readable and writable",
     errno.EPERM: "make it readable and writable",
-    errno.EISDIR: "move away what is in its place",
-    errno.ENOTDIR: "move away what is in its place",
-    errno.EEXIST: "move away what is in its place",
-    errno.ENOTEMPTY: "move away what is in its place",
+    **dict.fromkeys((errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY), "move away what is in its place"),
     errno.ENOENT: "put it there",
     errno.EMFILE: "raise the limit (ulimit -n)",
 }
@@ -34,18 +31,16 @@ SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "WANDB_API_KEY")
 
 
 class UserError(Exception):
-    """A mistake in params, data or surroundings; its text says what was wrong, where, and what to do."""
+    """A mistake in params, data or the machine; its text says what, where, and what to do."""
 
 
 class Text(str):
-    """The text of an error, with {fields}; called with their values it is the error. An exception shows as one line."""
+    """The text of an error with {fields}; called with their values it returns the error."""
 
     def __call__(self, **values: object) -> UserError:
-        """The error."""
-        plain = {
-            name: one_line(value, 300) if isinstance(value, BaseException) else value for name, value in values.items()
-        }
-        return UserError(self.format(**plain))
+        """The error; an exception among the values shows as one line."""
+        lines = {name: one_line(value, 300) for name, value in values.items() if isinstance(value, BaseException)}
+        return UserError(self.format(**values | lines))
 
 
 def not_made(path: Path) -> UserError:
@@ -59,15 +54,13 @@ def damaged(where: str, reason: str) -> UserError:
 
 
 def explained(error: Exception) -> str | None:
-    """One line for an error of the machine (no memory, no space, a file in the way); None for one of the code."""
-    return out_of_memory(error) or unusable_file(error)
+    """The text of a UserError, a line for an error of the machine; None for one of the code."""
+    return str(error) if isinstance(error, UserError) else out_of_memory(error) or unusable_file(error)
 
 
 def out_of_memory(error: Exception) -> str | None:
-    """What to lower, where `error` says that the memory of the GPU or of the machine ran out; else None.
-
-    torch is not imported for it: on a GPU its error has a class of that name, on a CPU it is a plain RuntimeError.
-    """
+    """What to lower, where memory ran out, of the GPU or of the machine; else None."""
+    # torch is not imported for it: on a GPU its error has a class of that name, on a CPU it is a plain RuntimeError.
     known = (
         isinstance(error, MemoryError)
         or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
@@ -84,7 +77,7 @@ def out_of_memory(error: Exception) -> str | None:
 
 @contextmanager
 def path_in_errors(path: Path, partial: Path | None = None) -> Iterator[None]:
-    """Let an error of writing that names no file, or `partial`, which nobody knows, name `path`."""
+    """Let an error of writing that names no file, or the temporary `partial`, name `path`."""
     try:
         yield
     except Exception as error:
@@ -95,7 +88,7 @@ def path_in_errors(path: Path, partial: Path | None = None) -> Iterator[None]:
 
 
 def unusable_file(error: Exception) -> str | None:
-    """Which file cannot be read or written, why, and what to do; None where `error` does not say so."""
+    """Which file cannot be read or written, why, and what to do; None for another error."""
     number = _number(error)
     if "No usable temporary directory" in str(error):
         return "no folder for temporary files can be written: free some space, or set TMPDIR to one, then `dvc repro`"
@@ -112,7 +105,7 @@ def unusable_file(error: Exception) -> str | None:
 
 
 def _number(error: Exception) -> int | None:
-    """The operating system's number of an error. Libraries in Rust have it in the text alone, torch not even there."""
+    """The operating system's number of an error; libraries in Rust have it in the text alone."""
     if isinstance(error, OSError):
         return error.errno
     if isinstance(error, RuntimeError) and any(text in str(error) for text in NO_SPACE):
@@ -122,7 +115,7 @@ def _number(error: Exception) -> int | None:
 
 
 def one_line(error: BaseException, most: int = 200) -> str:
-    """The start of an error's text as one line, or its kind where it has none; no secret of the environment in it."""
+    """The start of an error's text as one line, or its kind; without the environment's secrets."""
     text = str(error)
     for name in SECRETS:
         secret = os.environ.get(name, "").strip()

@@ -1,4 +1,4 @@
-"""Files of rows: one JSON object a line, keys sorted, UTF-8. Every file is written whole, then renamed into place."""
+"""Files of rows: one JSON object a line, keys sorted, UTF-8, written atomically."""
 
 import hashlib
 import json
@@ -18,12 +18,9 @@ Row = dict[str, Any]
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[str]]:
-    """Open a text file that takes the place of `path` when the block ends well, and vanishes when it does not.
-
-    What a process that was killed here left beside `path` goes too.
-    """
+    """Open a text file that replaces `path` when the block ends, and is removed when it raises."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f"{escape(path.name)}.*.partial"):
+    for left in path.parent.glob(f"{escape(path.name)}.*.partial"):  # by a process that was killed here
         left.unlink()
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
@@ -39,7 +36,7 @@ def atomic_write(path: Path) -> Iterator[IO[str]]:
 
 
 def sync(path: Path) -> None:
-    """Have a file, or the names in a folder, on the disk before going on."""
+    """fsync a file, or the names in a folder."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -68,7 +65,7 @@ def write_lines(file: IO[str], rows: Iterable[Row]) -> int:
 
 
 def read(path: Path) -> Iterator[Row]:
-    """The rows of a JSONL file, one at a time. Raises UserError where the file is missing or damaged."""
+    """Yield the rows of a JSONL file. Raises UserError where the file is missing or damaged."""
     try:
         with path.open(encoding="utf-8") as file:
             for number, text in enumerate(file, 1):
@@ -86,7 +83,7 @@ def read(path: Path) -> Iterator[Row]:
 
 
 def count(path: Path) -> int | None:
-    """How many rows a JSONL file has, for a progress bar; None where it is missing, which `read` explains."""
+    """How many rows a JSONL file has, for a progress bar; None where it is missing."""
     if not path.exists():
         return None
     with path.open("rb") as file:
@@ -112,6 +109,6 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def fingerprint(value: Any, length: int = 16) -> str:
-    """The first hexadecimal digits of the SHA-256 of a JSON value: the id of a row with that content."""
+    """The first hexadecimal digits of the SHA-256 of a JSON value."""
     text = json.dumps(value, ensure_ascii=False, sort_keys=True)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:length]

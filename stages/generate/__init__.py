@@ -1,4 +1,4 @@
-"""The answers of a model, as an iterator that a stage, a chat and a check of an export all call."""
+"""The answers of a model as an iterator: one call for a stage, a chat and an export's check."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,10 +15,9 @@ def engine(settings: Generation) -> Any:
 
 
 def generate(model: Any, prompts: list[list[int]], settings: Generation, *, stream: bool = False) -> Iterator[Piece]:
-    """Answer prompts of token ids, greedily: yields an answer as it ends, or with `stream` its tokens as they come.
+    """Yield greedy answers to prompts of token ids, in no order; with `stream`, token by token.
 
-    `model` is a stages.model.load.LoadedModel. Answers come in no order. Raises UserError for a model that the engine
-    cannot run.
+    `model` is a stages.model.load.LoadedModel. Raises UserError for a model that the engine cannot run.
     """
     pieces = engine(settings).generate(model, prompts, settings)
     if stream:

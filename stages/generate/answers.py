@@ -1,4 +1,4 @@
-"""Answer rows of prompts: one call for both arms, with and without the adapter. What was answered is found again."""
+"""The answers to rows of prompts: one call for both arms, which reuses earlier answers."""
 
 import time
 from collections.abc import Iterator, MutableMapping
@@ -21,23 +21,23 @@ Kept = MutableMapping[str, Row]
 
 
 def settings(params: Params) -> list[Model | Generation]:
-    """What an answer depends on beside its prompt and the adapter: the model as it answers, and how it is asked."""
+    """What an answer depends on beside prompt and adapter: the model and its generation."""
     # The continuous engine runs the layers of transformers, whichever backend trained the adapter.
     backend = "transformers" if params.generation.engine == "continuous" else params.model.backend
     return [params.model.model_copy(update={"backend": backend}), params.generation]
 
 
 def load_model(params: Params, adapter: Path | None = None, scale: float = 1.0) -> Any:
-    """The model that answers, a stages.model.load.LoadedModel: the base, with an adapter times `scale` where given."""
+    """The LoadedModel that answers: the base, with the adapter times `scale` where given."""
     checks.machine(params.model)  # now, not once all is answered and the training begins
     return load.for_answers(settings(params)[0], adapter, scale)
 
 
 def answer(model: Any, rows: list[Row], params: Params, kept: Kept) -> list[Row]:
-    """A row for each prompt, in order: id, set, text, tokens, finish_reason and, with a reference, reference_loss.
+    """A row a prompt, in order: id, set, text, tokens, finish_reason, and any reference_loss.
 
     `kept` holds what was answered before by the same model and settings, by a hash of the prompt and of what else an
-    answer depends on; what is new goes there as soon as it is there. Raises UserError for a row that is too long.
+    answer depends on; new answers are added at once. Raises UserError for a row that is too long.
     """
     _check_context(model, rows, params.generation)
     estimate = partial(generation_memory.estimate, model.network, longest=max(len(row["prompt_ids"]) for row in rows))
@@ -89,16 +89,14 @@ def _generated(model: Any, rows: list[Row], generation: Generation, kept: Kept) 
 
 
 def _chunks(rows: list[Row], size: int) -> Iterator[list[int]]:
-    """Indices of rows that share a batch where an answer depends on it: of one set, a free question alone.
-
-    So another set, or another free question, changes the company of no row.
-    """
+    """Indices of rows that share a batch: of one set, a free question alone."""
+    # Where an answer depends on its batch, another set or free question then changes no answer.
     for name, group in groupby(range(len(rows)), key=lambda index: rows[index]["set"]):
         yield from records.batches(group, 1 if name == "free" else size)
 
 
 def _check_context(model: Any, rows: list[Row], generation: Generation) -> None:
-    """Raise UserError where a prompt and its answer would not fit the positions that the model was trained on."""
+    """Raise UserError where a prompt and its answer do not fit the model's positions."""
     longest = max(len(row["prompt_ids"]) for row in rows)
     limit = model.network.config.max_position_embeddings
     whole = max(len(row["prompt_ids"]) + len(row.get("completion_ids", [])) for row in rows)

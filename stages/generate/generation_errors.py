@@ -1,4 +1,4 @@
-"""The wording of the errors that this room's computing files raise: an edit here makes no stage stale."""
+"""The texts of the errors that this room's files raise: an edit here makes no stage stale."""
 
 from stages.files.errors import Text
 

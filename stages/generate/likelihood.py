@@ -1,4 +1,4 @@
-"""How likely a model finds the reference answers: the strong measure for questions that no rule can grade."""
+"""The loss on the reference answers: the measure for questions that no rule can grade."""
 
 from collections.abc import Iterator, MutableMapping
 from typing import Any
@@ -12,21 +12,19 @@ TOKENS = 4096  # of a batch on a GPU, padding included: more is no faster, and t
 
 
 def reference_losses(network: Any, rows: list[Row], kept: MutableMapping[str, Row]) -> list[float | None]:
-    """Mean negative log-likelihood, in nats a token, of each row's completion after its prompt.
+    """Mean negative log-likelihood of each row's completion, in nats a token; lower is better.
 
-    The completion is the held-out reasoning and response with the stop token, as training would have counted it. None
-    for a row without one. Shape: one number a row, in the order of `rows`; lower is better. Losses in `kept` are not
-    computed again, and new ones go there.
+    The completion is the held-out reasoning and response with the stop token, as in training. One number a row, in the
+    order of `rows`; None for a row without one. Losses in `kept` are not computed again; new ones are added.
     """
     import torch
 
     order = [index for index, row in enumerate(rows) if "completion_ids" in row]
     order.sort(key=lambda index: -_length(rows[index]))
     losses: list[float | None] = [None] * len(rows)
-    with (
-        tqdm(total=len(order), desc="reference loss", unit="answer", mininterval=1) as progress,
-        torch.inference_mode(),
-    ):
+    progress = tqdm(total=len(order), desc="reference loss", unit="answer", mininterval=1)
+    with progress, torch.inference_mode():
+        # One alone on a CPU: its loss then depends on no other row, to the bit.
         for batch in _batches(order, rows, 1 if network.device.type == "cpu" else TOKENS):
             chosen = [rows[index] for index in batch]
             key = records.fingerprint([[row["prompt_ids"], row["completion_ids"]] for row in chosen])
@@ -39,10 +37,7 @@ def reference_losses(network: Any, rows: list[Row], kept: MutableMapping[str, Ro
 
 
 def _batches(order: list[int], rows: list[Row], tokens: int) -> Iterator[list[int]]:
-    """Indices by batches of at most `tokens`, padding included, one row at least; the longest stand first.
-
-    One alone on a CPU: its loss then depends on no other row, to the bit.
-    """
+    """Indices in batches of at most `tokens`, padding included; the longest first."""
     start = 0
     while start < len(order):
         end = start + max(1, tokens // _length(rows[order[start]]))
@@ -65,7 +60,7 @@ def _batch(network: Any, rows: list[Row]) -> list[float]:
     hidden = whole.base_model(input_ids=padded, use_cache=False).last_hidden_state
     losses = []
     for row, states in zip(rows, hidden, strict=True):
-        start, end = len(row["prompt_ids"]), len(row["prompt_ids"]) + len(row["completion_ids"])
+        start, end = len(row["prompt_ids"]), _length(row)
         # Row by row: the logits of a whole batch would be the largest thing in memory by far.
         logits = whole.get_output_embeddings()(states[start - 1 : end - 1]).float()
         losses.append(cross_entropy(logits, torch.tensor(row["completion_ids"], device=logits.device)).item())

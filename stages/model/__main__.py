@@ -1,4 +1,4 @@
-"""Print the folder of the base model that params.yaml names; the model is fetched or made where it is not there yet.
+"""Print the folder of the base model of params.yaml, fetched or made on the first call.
 
 python -m stages.model where
 """
@@ -16,11 +16,10 @@ from stages.params.schema import Model
 
 def where(model: Model) -> Path:
     """The folder of the base model, which the name in an adapter's config leads to from now on."""
-    with contextlib.redirect_stdout(sys.stderr):  # what is said on the way is no part of the answer
+    with contextlib.redirect_stdout(sys.stderr):  # what is printed on the way is no part of the answer
         folder = base_model.folder(model)
-    name, _ = base_model.base_reference(model)
-    if name == base_model.BASE_LINK:
-        link = Path(name)
+    if model.source != "hub":
+        link = Path(base_model.BASE_LINK)
         link.parent.mkdir(exist_ok=True)
         partial = link.with_suffix(".partial")
         partial.unlink(missing_ok=True)

@@ -15,19 +15,17 @@ WEIGHTS = "adapter_model.safetensors"
 
 
 def save(tuned: Any, folder: Path) -> None:
-    """Write the adapter of a PEFT model to `folder`, whole or not at all.
-
-    Raises UserError where a weight is not finite.
+    """Write the adapter of a PEFT model to `folder`, atomically.
 
     PEFT writes target_modules from a set, in another order each run: they are sorted here. Its README and the trainer's
-    pickled arguments are not kept.
+    pickled arguments are not kept. Raises UserError where a weight is not finite.
     """
     checks.trained(tuned)
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         with path_in_errors(folder, partial):
-            # Embeddings stay frozen; asked to find that out by itself, PEFT would look for the base model on the Hub.
+            # Embeddings stay frozen; to detect that itself, PEFT would look for the base model on the Hub.
             tuned.save_pretrained(partial, safe_serialization=True, save_embedding_layers=False)
             config = json.loads((partial / CONFIG).read_text(encoding="utf-8"))
             config["target_modules"] = sorted(config["target_modules"])

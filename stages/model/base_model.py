@@ -1,4 +1,4 @@
-"""The base model that params name: its folder, its name in an adapter's config, and its tokenizer."""
+"""The base model of params: its folder, its name in an adapter's config, its tokenizer."""
 
 from pathlib import Path
 from typing import Any
@@ -10,26 +10,21 @@ from stages.params.schema import Model
 # What an adapter's config calls a base model that is not on the Hub: no path of this machine, and with three parts, so
 # that no library takes it for a name on the Hub. `python -m stages.model where` makes it, a link to the folder.
 BASE_LINK = "./models/base"
+SOURCES = {"package": gguf_package, "hub": hub_model, "random": random_model}
 
 
 def folder(model: Model) -> Path:
     """The Hugging Face folder of the base model, fetched or made on the first call."""
-    match model.source:
-        case "package":
-            return gguf_package.folder(model.package)
-        case "hub":
-            return hub_model.folder(model.hub)
-        case "random":
-            return random_model.folder(model.random)
+    return SOURCES[model.source].folder(getattr(model, model.source))
 
 
 def base_reference(model: Model) -> tuple[str, str | None]:
-    """The base model as the config of an adapter names it, the same on every machine: its name and its revision."""
+    """The base model's name and revision in an adapter's config, the same on every machine."""
     return (model.hub.path, model.hub.revision) if model.source == "hub" else (BASE_LINK, None)
 
 
 def tokenizer(model: Model) -> Any:
-    """The tokenizer of the base model, padding on the left; its pad token is its stop token where it has none."""
+    """The base model's tokenizer, padding on the left, with the stop token where none is set."""
     from transformers import AutoTokenizer
 
     base = folder(model)

@@ -1,4 +1,4 @@
-"""Checks that can refuse and change nothing: of the machine, of a model's files, of a LoRA config, of an adapter.
+"""Checks that change nothing: of the machine, a model's files, a LoRA config, an adapter.
 
 No stage depends on this file: an output that exists passed them.
 """
@@ -20,7 +20,7 @@ RETRAIN = "`dvc repro` trains one"
 
 
 def machine(model: Model) -> None:
-    """Raise UserError where this machine lacks the GPU or the library that a setting needs; before any download."""
+    """Raise UserError where this machine lacks the GPU or the library that a setting needs."""
     import torch
 
     settings = [
@@ -58,7 +58,7 @@ def cache_writable(folder: Path, variable: str) -> None:
 
 
 def snapshot(folder: Path, hub: HubModel) -> None:
-    """Raise UserError for a model without safetensors, or one that only code of its own can run (auto_map)."""
+    """Raise UserError for a model without safetensors, or that needs its own code (auto_map)."""
     from transformers import CONFIG_MAPPING
 
     name = model_errors.HUB_NAME.format(hub=hub)
@@ -73,7 +73,7 @@ def snapshot(folder: Path, hub: HubModel) -> None:
 
 @contextmanager
 def readable(model: Model, folder: Path) -> Iterator[None]:
-    """Raise UserError instead of a library's error for files that are damaged, incomplete or of an unknown kind."""
+    """Raise UserError instead of a library's error for files that are damaged or not supported."""
     from safetensors import SafetensorError
 
     damaged: tuple[type[Exception], ...] = (SafetensorError, OSError, ValueError)
@@ -93,7 +93,7 @@ def readable(model: Model, folder: Path) -> Iterator[None]:
 
 
 def lora_targets(network: Any, lora: Lora) -> None:
-    """Raise UserError for a target module or a layer that the model lacks: PEFT passes over such a one silently."""
+    """Raise UserError for a target module or layer that the model lacks: PEFT ignores it."""
     modules = dict(network.named_modules())
     layers = {name: int(match[1]) for name in modules if (match := re.match(r".*?\.[^.]*\.(\d+)\.", name))}
     found = {
@@ -128,7 +128,7 @@ def trained(tuned: Any) -> None:
 
 
 def adapter_files(config: Path, weights: Path) -> None:
-    """Raise UserError for an adapter that lacks a file, is no LoRA, or has weights that are damaged or not finite."""
+    """Raise UserError for an adapter that is incomplete, no LoRA, damaged or not finite."""
     from safetensors import SafetensorError, safe_open
 
     for path in (config, weights):
@@ -150,7 +150,7 @@ def adapter_files(config: Path, weights: Path) -> None:
 
 
 def adapter_fits(folder: Path, weights: Path, tuned: Any) -> None:
-    """Raise UserError where an attached adapter has weights that the model has no layer for, or lacks some."""
+    """Raise UserError where an attached adapter's weights are not those of the model's layers."""
     from peft import get_peft_model_state_dict
     from safetensors import safe_open
 

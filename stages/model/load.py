@@ -9,12 +9,13 @@ from stages.model.adapter import attach
 from stages.model.backends import hf_peft, unsloth_peft
 from stages.params.schema import Lora, Model
 
+BACKENDS = {"transformers": hf_peft, "unsloth": unsloth_peft}
 SPECIAL = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
 @dataclass
 class LoadedModel:
-    """A model ready to answer: its network, its tokenizer, and every token id that ends an answer."""
+    """A model that answers: its network, its tokenizer, and every token id that ends an answer."""
 
     network: Any
     tokenizer: Any
@@ -30,7 +31,7 @@ def for_answers(model: Model, adapter: Path | None, scale: float) -> LoadedModel
     from transformers import GenerationConfig
 
     checks.machine(model)
-    backend, base = _backend(model), base_model.folder(model)
+    backend, base = BACKENDS[model.backend], base_model.folder(model)
     with checks.readable(model, base):
         network = backend.load_to_answer(base, model)
     # A hub model may bring settings for sampling, penalties for repetition among them, which greedy answers would keep.
@@ -49,7 +50,7 @@ def for_training(model: Model, lora: Lora, seed: int, gradient_checkpointing: bo
     Raises UserError where `lora` names a module or a layer that the model does not have.
     """
     checks.machine(model)
-    backend, base = _backend(model), base_model.folder(model)
+    backend, base = BACKENDS[model.backend], base_model.folder(model)
     with checks.readable(model, base):
         network = backend.load_to_train(base, model)
     checks.lora_targets(network, lora)
@@ -60,17 +61,9 @@ def for_training(model: Model, lora: Lora, seed: int, gradient_checkpointing: bo
 
 
 def _stop_ids(*named_in: Any) -> frozenset[int]:
-    """The ids under `eos_token_id` of a tokenizer and configs: each holds one id, several, or none."""
+    """The ids under `eos_token_id` of a tokenizer and configs, which hold one, several or none."""
     ids: set[int] = set()
     for source in named_in:
         given = getattr(source, "eos_token_id", None)
         ids.update(given if isinstance(given, list | tuple) else [given])
     return frozenset(ids - {None})
-
-
-def _backend(model: Model) -> Any:
-    match model.backend:
-        case "transformers":
-            return hf_peft
-        case "unsloth":
-            return unsloth_peft

@@ -18,15 +18,12 @@ MOST = 100  # lines of problems: more of them are one mistake
 
 
 def load(path: Path = PATH) -> Params:
-    """Read and check the params file.
-
-    Raises UserError with one line for each problem: its key, the value given and the remedy.
-    """
+    """Read and check the params file. Raises UserError, a line a problem: key, value, remedy."""
     return check(read(path), str(path))
 
 
 def check(values: Any, name: str = str(PATH)) -> Params:
-    """Check parsed values against the schema and each other; `name` says in messages where they are from."""
+    """Check parsed values against the schema and each other; `name` is their file in messages."""
     try:
         params = Params.model_validate(values)
         problems = list(conflicts(params))
@@ -65,15 +62,12 @@ def _line(problem: dict[str, Any]) -> str:
 
 
 def _place(location: tuple[str | int, ...]) -> tuple[list[str | int], list[str]]:
-    """Where in the file a problem is, and the keys that the schema knows beside the last one.
-
-    Where a section is one of several kinds, pydantic's path also names the kind that was chosen: no key of the file.
-    """
+    """The keys that lead to a problem, and those that the schema knows beside the last one."""
     kinds, place, known = [Params], [], []
     for part in location:
         if isinstance(part, int):
             place.append(part)
-        elif len(kinds) > 1:
+        elif len(kinds) > 1:  # pydantic names the kind of a section that was chosen: no key of the file
             kinds = [kind for kind in kinds if part in get_args(kind.model_fields["source"].annotation)]
         else:
             place.append(part if part.isprintable() else repr(part))

@@ -22,7 +22,7 @@ PRESETS = Path("presets")
 
 
 def use(name: str) -> str:
-    """Put the values of presets/NAME.yaml into params.yaml; where the result is not valid, nothing is written."""
+    """Put the values of presets/NAME.yaml into params.yaml; write nothing that is not valid."""
     text, changed = edited(name)
     if changed:
         records.write_text(params.PATH, text)
@@ -30,9 +30,9 @@ def use(name: str) -> str:
 
 
 def edited(name: str) -> tuple[str, list[str]]:
-    """The text of params.yaml with a preset's values, written as the preset writes them, and the keys that changed.
+    """The text of params.yaml with a preset's values, as written there, and the changed keys.
 
-    No other character changes, so that comments stay and `use cpu` gives the committed file again.
+    No other character changes, so that comments stay and `use cpu` restores the committed file.
     """
     before = dict(leaves(params.load().model_dump()))
     wanted = merged(name)
@@ -45,19 +45,24 @@ def edited(name: str) -> tuple[str, list[str]]:
         if key in changed:
             text = text[:start] + values[key] + text[end:]
     if params.parse(text, f"{params.PATH} with preset {name}") != wanted:
-        raise UserError(
-            f"{params.PATH}: anchors or lists over several lines are in the way of preset {name}: edit by hand"
-        )
+        problem = f"anchors or lists over several lines are in the way of preset {name}"
+        raise UserError(f"{params.PATH}: {problem}: edit by hand")
     return text, changed
 
 
 def merged(name: str) -> dict[str, Any]:
     """The values of params.yaml with a preset merged in, as plain data."""
-    return _merge(params.read(params.PATH), read_preset(name))
+
+    def merge(old: Any, new: Any) -> Any:
+        if not (isinstance(old, dict) and isinstance(new, dict)):
+            return new
+        return old | {key: merge(old.get(key), value) for key, value in new.items()}
+
+    return merge(params.read(params.PATH), read_preset(name))
 
 
 def read_preset(name: str) -> dict[str, Any]:
-    """The values of a preset. Raises UserError with the names there are where `name` is none of them."""
+    """The values of a preset. Raises UserError with all names where `name` is none of them."""
     path = PRESETS / f"{name}.yaml"
     names = sorted(one.stem for one in PRESETS.glob("*.yaml"))
     if name not in names:
@@ -90,33 +95,23 @@ def places(text: str) -> Iterator[tuple[str, int, int]]:
     yield from walk(YAML(typ="safe", pure=True).compose(text), "")
 
 
-def _merge(old: Any, new: Any) -> Any:
-    if not (isinstance(old, dict) and isinstance(new, dict)):
-        return new
-    return old | {key: _merge(old.get(key), value) for key, value in new.items()}
-
-
 def _text(path: Path) -> str:
     return path.read_bytes().decode("utf-8")  # as it is: read_text would turn \r\n into \n
 
 
 def needs_gpu(checked: Params) -> bool:
     """Whether these params use a library that only requirements-gpu.txt installs."""
-    model = checked.model
-    return (
-        model.backend == "unsloth" or model.load_in_4bit or model.use_liger_kernel or "8bit" in checked.training.optim
-    )
+    model, optim = checked.model, checked.training.optim
+    return model.backend == "unsloth" or model.load_in_4bit or model.use_liger_kernel or "8bit" in optim
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m stages.params", description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("check", help="check params.yaml")
-    commands.add_parser("use", help="merge a preset into params.yaml").add_argument("name")
-    commands.add_parser(
-        "needs-gpu", help="whether params.yaml asks for what requirements-gpu.txt installs: exit 0 or 3"
-    )
+    add = parser.add_subparsers(dest="command", required=True).add_parser
+    add("check", help="check params.yaml")
+    add("use", help="merge a preset into params.yaml").add_argument("name")
+    add("needs-gpu", help="whether params.yaml asks for what requirements-gpu.txt installs: exit 0 or 3")
     arguments = parser.parse_args(arguments)
     try:
         match arguments.command:

@@ -59,7 +59,7 @@ def _of_the_schedule(params: Params) -> Iterator[str]:
 
 
 def most_steps(params: Params) -> int:
-    """The optimizer steps of a run in which no training row is dropped: the trainer makes no more."""
+    """The optimizer steps of a run in which no training row is dropped."""
     training = params.training
     if training.max_steps > 0:
         return training.max_steps

@@ -19,6 +19,7 @@ from stages.params.field_types import (
 )
 
 FileNames = Annotated[list[FileName], Field(min_length=1), unique()]
+Options = Annotated[list[Text], Field(min_length=2, max_length=26), unique(lambda text: text.strip().casefold())]
 
 
 class Columns(Section):
@@ -96,9 +97,7 @@ class EvaluationSet(Section):
     kind: Literal["choice", "number", "open"]
     rows: Count
     columns: QuestionColumns
-    options: (
-        Annotated[list[Text], Field(min_length=2, max_length=26), unique(lambda text: text.strip().casefold())] | None
-    )
+    options: Options | None
 
     @model_validator(mode="after")
     def _choices_have_options(self) -> "EvaluationSet":

@@ -1,4 +1,4 @@
-"""The shape of params.yaml: every key, its type and its range. No value has a default here, so that none hides in code.
+"""The schema of params.yaml: every key, its type and its range, and no default.
 
 DVC compares the values in params.yaml, not this file: a change here reruns nothing, which is safe only because of that.
 Names of peft, trl and transformers arguments are their own.

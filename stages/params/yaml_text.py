@@ -16,7 +16,7 @@ BROKEN = (YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, Va
 
 
 def read(path: Path) -> Any:
-    """Parse a YAML file. Raises UserError where it cannot be read or parsed, or a key is given twice."""
+    """Parse a YAML file. Raises UserError where it cannot be read or parsed."""
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):  # to open a pipe would wait for ever
@@ -40,9 +40,8 @@ def parse(text: str, name: str) -> Any:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UserError(f"{name}{line}: not valid YAML: {_one_line(error.problem)}: correct that line") from None
     except RecursionError:
-        raise UserError(
-            f"{name}: not valid YAML: lists or mappings inside each other without end: correct it"
-        ) from None
+        reason = "lists or mappings inside each other without end"
+        raise UserError(f"{name}: not valid YAML: {reason}: correct it") from None
     except BROKEN as error:
         reason = error if isinstance(error, YAMLError | ValueError) else f"a value does not fit its tag ({error})"
         raise UserError(f"{name}: not valid YAML: {_one_line(reason)}: correct it") from None

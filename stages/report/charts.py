@@ -1,9 +1,11 @@
-"""The report's pictures. Each returns an SVG element with a label that says the same in words."""
+"""The report's charts, each an SVG element with a label that says the same in words."""
 
 import math
+from statistics import median_high
 
+import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from stages.evaluate.comparison import ARMS
 from stages.files.records import Row
@@ -32,7 +34,7 @@ def all_of(context: Context) -> dict[str, str]:
 
 
 def rates(results: dict[str, Row]) -> str:
-    """The share of right answers before and after, a set below the other, each with its 95 % interval."""
+    """The share of right answers before and after, by set, with 95 % intervals."""
 
     def draw(axes: Axes) -> None:
         for place, (name, result) in enumerate(results.items()):
@@ -40,11 +42,11 @@ def rates(results: dict[str, Row]) -> str:
             verdict = VERDICTS.get(result["verdict"], INK)
             for y, arm, color, fill in ((1, "before", SOFT, PAPER), (2, "after", verdict, verdict)):
                 low, rate, high = (100 * result[key] for key in (f"{arm}_low", arm, f"{arm}_high"))
-                _interval(axes, 3 * place + y, (low, rate, high), "o", color, fill)
+                _interval(axes, 3 * place + y, low, rate, high, "o", color, fill)
                 axes.text(-3, 3 * place + y, arm, ha="right", va="center", color=SOFT)
                 axes.text(103, 3 * place + y, percent(result[arm]), ha="left", va="center", weight="bold")
         axes.set(xlim=(0, 100), ylim=(3 * len(results) - 0.4, -0.6), xticks=range(0, 101, 25), yticks=[])
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f} %"))
+        axes.xaxis.set_major_formatter("{x:.0f} %")
         axes.set_xlabel("right answers, with 95 % intervals")
 
     words = [
@@ -57,7 +59,7 @@ def rates(results: dict[str, Row]) -> str:
 
 
 def differences(results: dict[str, Row]) -> str:
-    """The change in the share of right answers, a set below the other, with its 95 % interval."""
+    """The change in the share of right answers, by set, with its 95 % interval."""
 
     def draw(axes: Axes) -> None:
         ends = [0.0]
@@ -66,18 +68,17 @@ def differences(results: dict[str, Row]) -> str:
             low, diff, high = (100 * result[key] for key in ("ci_low", "diff", "ci_high"))
             color = VERDICTS.get(result["verdict"], INK)
             axes.plot([0, 0], [2 * place + 0.45, 2 * place + 1.55], color=SOFT, linewidth=1.5)
-            _interval(axes, 2 * place + 1, (low, diff, high), "D", color, color)
-            where = {"transform": axes.get_yaxis_transform(), "va": "center"}
-            axes.text(1.04, 2 * place + 1, signed(diff), weight="bold", **where)
+            _interval(axes, 2 * place + 1, low, diff, high, "D", color, color)
+            outside = axes.get_yaxis_transform()
+            axes.text(1.04, 2 * place + 1, signed(diff), weight="bold", transform=outside, va="center")
             ends += [low, high]
         room = 0.06 * max(20.0, max(ends) - min(ends))
         axes.set(xlim=(min(ends) - room, max(ends) + room), ylim=(2 * len(results) - 0.4, -0.6), yticks=[])
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: signed(value, 0)))
+        axes.xaxis.set_major_formatter(lambda value, _: signed(value, 0))
         axes.set_xlabel("points, after less before, with 95 % intervals")
 
-    words = [f"{clean(name)}: {points(result)}" for name, result in results.items()]
-    label = "Change in right answers. " + "; ".join(words)
+    label = "Change in right answers. " + "; ".join(f"{clean(name)}: {points(one)}" for name, one in results.items())
     return drawn("differences", label, 78 * len(results) + 52, draw, left=12, right=RIGHT)
 
 
@@ -115,31 +116,27 @@ def loss(history: History) -> str:
 
 
 def lengths(before: list[int], after: list[int]) -> str:
-    """How long the answers are: the share of each arm's answers by their tokens. Both arms have as many, and some."""
-    width = math.ceil((max(*before, *after) + 1) / BINS)
-    edges = [width * place for place in range(max(*before, *after) // width + 2)]
+    """The share of each arm's answers by their length in tokens; neither arm is empty."""
+    longest = max(*before, *after)
+    width = math.ceil((longest + 1) / BINS)
+    edges = range(0, longest + width + 1, width)
 
     def draw(axes: Axes) -> None:
         for arm, tokens, color, style in (("before", before, SOFT, "--"), ("after", after, INK, "-")):
-            shares = [0.0] * (len(edges) - 1)
-            for length in tokens:
-                shares[length // width] += 100 / len(tokens)
-            axes.stairs(shares, edges, color=color, linestyle=style, linewidth=1.75, label=arm)
+            counts, _ = np.histogram(tokens, edges)
+            axes.stairs(100 * counts / len(tokens), edges, color=color, linestyle=style, linewidth=1.75, label=arm)
         axes.legend(frameon=False, loc="upper center")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f} %"))
+        axes.yaxis.set_major_formatter("{x:.0f} %")
         axes.grid(visible=False, axis="x")
         axes.set(xlabel="tokens of the answer", ylabel="share of answers", ylim=(0, None), xlim=(0, edges[-1]))
 
-    middles = [sorted(tokens)[len(tokens) // 2] for tokens in (before, after)]
-    label = f"Length of the answers: a median of {middles[0]} tokens before, {middles[1]} after"
+    label = f"Length of the answers: a median of {median_high(before)} tokens before, {median_high(after)} after"
     return drawn("lengths", label, 250, draw, left=62, right=14)
 
 
-def _interval(axes: Axes, y: float, ends: tuple[float, float, float], sign: str, color: str, fill: str) -> None:
-    low, middle, high = ends
+def _interval(axes: Axes, y: float, low: float, middle: float, high: float, sign: str, color: str, fill: str) -> None:
     axes.plot([low, high], [y, y], color=color, linewidth=2.5, solid_capstyle="round", clip_on=False)
-    style = {"color": color, "markerfacecolor": fill, "markersize": 8, "markeredgewidth": 2}
-    axes.plot(middle, y, sign, clip_on=False, **style)
+    axes.plot(middle, y, sign, color=color, markerfacecolor=fill, markersize=8, markeredgewidth=2, clip_on=False)
 
 
 def _name(axes: Axes, y: float, name: str, result: Row, x: float) -> None:

@@ -32,7 +32,5 @@ def outcome(row: Row) -> str:
 
 def outcomes(rows: list[Row]) -> dict[str, int]:
     """How many questions had each outcome."""
-    counts = dict.fromkeys(OUTCOMES, 0)
-    for row in rows:
-        counts[outcome(row)] += 1
-    return counts
+    found = [outcome(row) for row in rows]
+    return {name: found.count(name) for name in OUTCOMES}

@@ -1,7 +1,4 @@
-"""Text that a model or a dataset wrote, made fit to be shown: no trick characters, no megabytes, differences marked.
-
-Escaping is not done here but by the page's template, for every text alike.
-"""
+"""Text of a model or dataset made fit to show, short and marked; the template escapes it."""
 
 import re
 
@@ -30,7 +27,7 @@ def _sign(match: re.Match[str]) -> str:
 
 
 def clip(text: str, limit: int) -> str:
-    """At most `limit` characters of a text, from its start and its end, with a note of what is left out."""
+    """At most `limit` characters of a text, from its start and its end, with a note between."""
     if len(text) <= limit:
         return text
     half = limit // 2
@@ -39,7 +36,7 @@ def clip(text: str, limit: int) -> str:
 
 
 def marked(before: str, after: str) -> tuple[Segments, Segments] | None:
-    """Both texts in segments that the other shares or not; None where marks would be no help, or cost too much."""
+    """Both texts in segments that the other shares or not; None where marks would not help."""
     tokens = [TOKENS.findall(text) for text in (before, after)]
     if before == after or not all(tokens) or max(map(len, tokens)) > COMPARED:
         return None
@@ -57,7 +54,7 @@ def marked(before: str, after: str) -> tuple[Segments, Segments] | None:
 
 
 def _joined(segments: Segments) -> Segments:
-    """Neighbours of one kind as one; a blank between two marked words is marked with them."""
+    """Segments with neighbours of one kind joined; a blank between two marked words is marked."""
     joined: Segments = []
     for place, (alone, text) in enumerate(segments):
         between = joined and joined[-1][0] and place + 1 < len(segments) and segments[place + 1][0]

@@ -1,4 +1,4 @@
-"""The report: one page that opens from disk and fetches nothing, and its summary in Markdown."""
+"""The report: an HTML page that fetches nothing, and its summary in Markdown."""
 
 import base64
 import hashlib
@@ -35,7 +35,7 @@ def html(context: Context) -> str:
     environment = _environment(autoescape=True)
     environment.filters["nb"] = _unbroken
     return environment.get_template("page.html.j2").render(
-        **_common(context, wording.label),
+        _common(context, wording.label),
         charts={name: Markup(chart) for name, chart in charts.all_of(context).items()},
         questions=[questions.question(row, number, shown) for number, row in enumerate(context.rows, 1)],
         free=[questions.free(row, number) for number, row in enumerate(context.free, 1)],
@@ -52,9 +52,7 @@ def markdown(context: Context) -> str:
     """The report in one screen of Markdown, for a pull request. No text of a model is in it."""
     environment = _environment(autoescape=False)
     environment.filters["md"] = escaped
-    return environment.get_template("summary.md.j2").render(
-        **_common(context, lambda name: escaped(wording.label(name)))
-    )
+    return environment.get_template("summary.md.j2").render(_common(context, lambda name: escaped(wording.label(name))))
 
 
 def escaped(value: Any) -> str:
@@ -87,9 +85,9 @@ def _environment(*, autoescape: bool) -> Environment:
 
 
 def _common(context: Context, label: Any) -> dict[str, Any]:
-    """What the page and the summary both show."""
+    """What the page and the summary both show: the context, and its sentences."""
     labelled = {label(name): result for name, result in context.results.items()}
-    return {
+    return vars(context) | {
         "wording": wording,
         "label": label,
         "form": FORM,
@@ -97,14 +95,9 @@ def _common(context: Context, label: Any) -> dict[str, Any]:
         "device": DEVICE,
         "headline": wording.headline(labelled),
         "sentences": [wording.sentence(name, result, len(labelled)) for name, result in labelled.items()],
-        "results": context.results,
         "outcomes": outcomes(context.rows),
         "caveats": caveats(context),
-        "training": context.training,
-        "dataset": context.dataset,
         "kept": dict(sorted(context.dataset["kept"].items(), key=lambda one: one[0] != "train")),
-        "prompts": context.prompts,
-        "revisions": context.revisions,
         "versions": dict(sorted(context.versions.items())),
     }
 

@@ -1,4 +1,4 @@
-"""The charts as SVG files for `dvc plots`: it shows pictures without a network, its own charts only with one."""
+"""The charts as SVG files for `dvc plots`, whose own charts need a network."""
 
 from stages.report import charts
 from stages.report.context import Context

@@ -1,4 +1,4 @@
-"""One question as the page shows it: what was asked, what is right, and both answers side by side."""
+"""One question as the page shows it: its text, its right answer, and both models' answers."""
 
 from typing import Any
 
@@ -24,14 +24,8 @@ def question(row: Row, number: int, shown: int) -> dict[str, Any]:
     open_ended = record["kind"] == "open"
     arms = _arms(row, shown)
     for arm in arms:
-        answer = row[arm["name"]]
-        arm |= {
-            "correct": answer["correct"],
-            "reason": answer["reason"],
-            "stated": None if open_ended else _stated(answer["extracted"], record.get("options")),
-            "overlap": answer["overlap"],
-            "marks": [mark for mark in ("empty", "looping") if answer[mark] and mark != answer["reason"]],
-        }
+        arm["stated"] = None if open_ended else _stated(arm["extracted"], record.get("options"))
+        arm["marks"] = [mark for mark in ("empty", "looping") if arm[mark] and mark != arm["reason"]]
     return {
         "number": number,
         "id": record["id"],
@@ -40,11 +34,9 @@ def question(row: Row, number: int, shown: int) -> dict[str, Any]:
         "outcome_label": OUTCOMES[outcome(row)],
         "weak": open_ended,
         "cut": any(arm["finish_reason"] == "length" for arm in arms),
-        "question": display.clip(str(record.get("question") or ""), shown),
         "options": record.get("options") or {},
         "answer": _stated(record.get("answer"), record.get("options")),
-        "response": display.clip(str(record.get("response") or ""), shown),
-        "reasoning": display.clip(str(record.get("reasoning") or ""), shown),
+        **{name: display.clip(str(record.get(name) or ""), shown) for name in ("question", "response", "reasoning")},
         "differs": not open_ended and row["before"]["extracted"] != row["after"]["extracted"],
         "arms": arms,
     }
@@ -56,19 +48,19 @@ def free(row: Row, number: int) -> dict[str, Any]:
 
 
 def _arms(row: Row, shown: int) -> list[dict[str, Any]]:
+    """Both answers, with their texts cut and marked."""
     texts = [thinking.split(row[arm]["text"]) for arm in ARMS]
     responses = [display.clip(one.answer or "", shown) for one in texts]
     segments = display.marked(*responses) or [[(False, text)] if text else [] for text in responses]
     return [
-        {
+        row[arm]
+        | {
             "name": arm,
             "thinking": display.clip(one.reasoning, shown) if one.reasoning else None,
             "words": len((one.reasoning or "").split()),
             "unclosed": one.answer is None,
             "segments": segment,
             "long": len(response) > LONG or response.count("\n") > LINES,
-            "tokens": row[arm]["tokens"],
-            "finish_reason": row[arm]["finish_reason"],
         }
         for arm, one, response, segment in zip(ARMS, texts, responses, segments, strict=True)
     ]

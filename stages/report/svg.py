@@ -1,4 +1,4 @@
-"""A matplotlib figure as an SVG element for the page: the same bytes each time, its colours classes of the style."""
+"""A matplotlib figure as an SVG element of the same bytes each time, coloured by classes."""
 
 import io
 import re
@@ -16,27 +16,14 @@ TOP, BOTTOM = 8, 44
 INK, SOFT, LINE, BETTER, WORSE, PAPER = (f"#0000{place:02x}" for place in range(1, 7))
 NAMES = {INK: "ink", SOFT: "soft", LINE: "line", BETTER: "better", WORSE: "worse", PAPER: "paper"}
 SETTINGS = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "report",
-    "font.size": TEXT,
-    "text.color": INK,
-    "text.parse_math": False,
-    "axes.edgecolor": LINE,
-    "axes.labelcolor": SOFT,
-    "axes.linewidth": 1,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "grid.color": LINE,
-    "grid.linewidth": 1,
-    "xtick.color": LINE,
-    "ytick.color": LINE,
-    "xtick.labelcolor": SOFT,
-    "ytick.labelcolor": SOFT,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
+    "svg": {"fonttype": "none", "hashsalt": "report"},
+    "font": {"size": TEXT},
+    "text": {"color": INK, "parse_math": False},
+    "axes": {"edgecolor": LINE, "labelcolor": SOFT, "linewidth": 1, "axisbelow": True, "grid": True},
+    "axes.spines": {"top": False, "right": False, "left": False},
+    "grid": {"color": LINE, "linewidth": 1},
+    "xtick": {"color": LINE, "labelcolor": SOFT, "major.size": 0},
+    "ytick": {"color": LINE, "labelcolor": SOFT, "major.size": 0},
 }
 KEPT = {"stroke-width", "stroke-dasharray", "stroke-dashoffset", "stroke-linecap", "stroke-linejoin", "text-anchor"}
 KEPT |= {"font-weight", "fill-opacity", "stroke-opacity", "opacity", "fill", "stroke"}
@@ -44,11 +31,12 @@ NUMBER = re.compile(r"-?\d+\.\d+")
 
 
 def drawn(name: str, label: str, height: int, draw: Callable[[Axes], None], *, left: int, right: int) -> str:
-    """What `draw` does to axes with these margins, as an SVG element; `label` is for those who do not see it."""
+    """What `draw` draws on axes with these margins, as an SVG element with an aria-label."""
     # The reader's own matplotlibrc must not change a byte.
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(SETTINGS)
+        for group, values in SETTINGS.items():
+            matplotlib.rc(group, **values)
         figure = Figure(figsize=(WIDTH / 72, height / 72), facecolor="none")
         FigureCanvasSVG(figure)
         inner = ((WIDTH - left - right) / WIDTH, (height - TOP - BOTTOM) / height)
@@ -69,7 +57,7 @@ def drawn(name: str, label: str, height: int, draw: Callable[[Axes], None], *, l
 
 
 def _attributes(attributes: dict[str, str], name: str) -> dict[str, str]:
-    """Attributes without styles, which the page's policy forbids, and with ids that no other chart has."""
+    """Attributes without styles, which the page's policy forbids, and with ids of this chart."""
     kept: dict[str, str] = {}
     for key, value in attributes.items():
         key = key.rpartition("}")[2]

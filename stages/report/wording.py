@@ -1,22 +1,16 @@
-"""The result in plain sentences and numbers with their units; a point is a percentage point.
-
-A name that is passed in is used as it is: the page and the summary escape in their own ways.
-"""
+"""The result in sentences and numbers with units; page and summary escape the names."""
 
 from stages.files.records import Row
-
-NONE = "–"
-HELDOUT = {"heldout": "held-out questions"}
 
 
 def label(name: str) -> str:
     """The name of an evaluation set in words."""
-    return HELDOUT.get(name, name)
+    return "held-out questions" if name == "heldout" else name
 
 
 def percent(share: float | None, digits: int = 1) -> str:
     """A share of 1 in percent."""
-    return NONE if share is None else f"{100 * share:.{digits}f} %"
+    return "–" if share is None else f"{100 * share:.{digits}f} %"
 
 
 def span(low: float, high: float) -> str:
@@ -68,11 +62,9 @@ def clause(name: str, result: Row) -> str:
     """The verdict on one set with its counts, without an end."""
     n = result["n"]
     before, after = (count(result[arm], n) for arm in ("before", "after"))
-    match result["verdict"]:
-        case "better":
-            return f"The fine-tuned model is better on {name}: {after} of {n:,} right, up from {before}"
-        case "worse":
-            return f"The fine-tuned model is worse on {name}: {after} of {n:,} right, down from {before}"
+    verdict, directions = result["verdict"], {"better": "up", "worse": "down"}
+    if direction := directions.get(verdict):
+        return f"The fine-tuned model is {verdict} on {name}: {after} of {n:,} right, {direction} from {before}"
     return f"No difference shown on {name}: {before} of {n:,} right before, {after} after"
 
 
@@ -96,7 +88,7 @@ def power(result: Row) -> str:
 
 
 def sentence(name: str, result: Row, sets: int = 1) -> str:
-    """The result of one set: the verdict, its numbers, what it could not show, and whether its grade is weak."""
+    """The result of one set: its verdict, its numbers, its power, and a note on a weak grade."""
     weak = "The grade is weak: it compares wording, not meaning." if result["weak"] else ""
     said = [f"{clause(name, result)} ({numbers(result, sets)}).", power(result), weak]
     return " ".join(one for one in said if one)

@@ -1,6 +1,6 @@
-"""What a stage cost: seconds, peak memory, and the tokens a second of its main work; never among DVC's outputs.
+"""What a stage cost: seconds, peak memory, tokens a second.
 
-A timing inside an output would change every lock. `dvc metrics show metrics/costs/*.json` shows them.
+No DVC output, where a timing would change every lock: see `dvc metrics show metrics/costs/*.json`.
 """
 
 import resource
@@ -15,12 +15,12 @@ _work: dict[str, float] = {}
 
 
 def work(tokens: int, seconds: float) -> None:
-    """Note the main work of the stage: how many tokens it read, learned or wrote, and in how long."""
+    """Note the main work of the stage: the tokens it read, learned or wrote, and the seconds."""
     _work["tokens_per_second"] = round(tokens / max(seconds, 1e-9), 1)
 
 
 def write(name: str, start: float) -> str:
-    """Write metrics/costs/NAME.json for a stage that began at `start` of time.perf_counter(); returns it in words."""
+    """Write metrics/costs/NAME.json since `start` of time.perf_counter(); returns it in words."""
     seconds = time.perf_counter() - start
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
     costs = {"seconds": round(seconds, 2), "memory_gb": round(megabytes / 1024, 2), **_work}

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,10 @@ def key(stage: str, values: list[Any], inputs: list[Path]) -> str:
     """The name of all that a result depends on: the code is what dvc.yaml names for the stage."""
     data = {path.as_posix(): digest(path) for one in inputs for path in _files(one)}
     code = {path.relative_to(ROOT).as_posix(): digest(path) for path in code_of(stage)}
-    libraries = {library: _version(library) for library in LIBRARIES}
+    libraries = {}
+    for library in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            libraries[library] = version(library)
     plain = [value.model_dump(mode="json") if hasattr(value, "model_dump") else value for value in values]
     return records.fingerprint([plain, data, code, libraries, processor.describe()], 24)
 
@@ -41,13 +44,6 @@ def _files(path: Path) -> list[Path]:
     return sorted(one for one in found if one.is_file())
 
 
-def _version(library: str) -> str | None:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return None
-
-
 def digest(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal digits."""
     with path.open("rb") as file:
@@ -56,17 +52,15 @@ def digest(path: Path) -> str:
 
 @contextmanager
 def one_at_a_time(stage: str, home: Path) -> Iterator[None]:
-    """Wait, with a line that says so, until no other process works on this stage's files in `home`."""
+    """Wait until no other process works on this stage's files in `home`; print that it waits."""
     from filelock import FileLock, Timeout
 
     home.mkdir(parents=True, exist_ok=True)
     lock = FileLock(home / f"{stage}.lock")
     try:
-        lock.acquire(timeout=0)
+        held = lock.acquire(timeout=0)
     except Timeout:
         print(f"{stage}: another process is at work here: waiting for its end", flush=True)
-        lock.acquire()
-    try:
+        held = lock.acquire()
+    with held:
         yield
-    finally:
-        lock.release()

@@ -1,9 +1,9 @@
-"""Answers that outlive their run: found again for the same model, prompt and settings, and never a DVC output."""
+"""Answers that outlive their run, reused for the same model, prompt and settings."""
 
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ MOST = 2_000_000_000  # bytes of all journals together; the ones not used for lo
 
 
 class Journal(dict[str, Row]):
-    """Rows by key, each written to a file as soon as it is set; a line that is damaged or cut short is not read."""
+    """Rows by key, each written to a file when set; damaged or truncated lines are skipped."""
 
     def __init__(self, path: Path) -> None:
         """Read what is there, and open the file for more."""
@@ -53,24 +53,18 @@ class Journal(dict[str, Row]):
 
 @contextmanager
 def opened(stage: str, values: list[Any], inputs: list[Path]) -> Iterator[Journal]:
-    """The journal of a stage for these values, bytes of inputs, code, libraries and processor.
-
-    One process at a time has it; the next one waits.
-    """
+    """The journal of a stage for these values, inputs, code, libraries, processor; others wait."""
     path = HOME / f"{stage}-{identity.key(stage, values, inputs)}.jsonl"
     with identity.one_at_a_time(stage, HOME):
-        kept = Journal(path)
-        try:
+        with closing(Journal(path)) as kept:
             if kept:
                 print(f"{stage}: {len(kept)} results of earlier runs are in {path}", flush=True)
             yield kept
-        finally:
-            kept.close()
         _prune(path)
 
 
 def _prune(used: Path) -> None:
-    """Keep the journals that were used last, within MOST; the one in use stays whatever its size."""
+    """Remove the journals not used for longest, down to MOST bytes; the one in use stays."""
     os.utime(used)
     journals = sorted(HOME.glob("*.jsonl"), key=lambda path: path.stat().st_mtime, reverse=True)
     total = 0

@@ -1,14 +1,13 @@
-"""The processor, and what decides which kernels compute on it: two that differ here may round otherwise."""
+"""The processor, and what chooses its kernels: two that differ here may round differently."""
 
 import os
 
 
 def describe() -> dict[str, str]:
-    """`processor`, a CPU's or GPU's name, and `kernels`, the instructions or the CUDA version that they are chosen by.
+    """The name of the CPU or GPU, and the instructions or CUDA version that choose its kernels.
 
-    oneDNN asks the processor itself (avx512_bf16, amx_bf16), so that torch's own name for the instruction set does not
-    tell; ONEDNN_MAX_CPU_ISA sets it a limit
-    (https://uxlfoundation.github.io/oneDNN/dev_guide_cpu_dispatcher_control.html).
+    oneDNN asks the processor itself (avx512_bf16, amx_bf16), up to ONEDNN_MAX_CPU_ISA; torch's own name of the
+    instruction set does not say (https://uxlfoundation.github.io/oneDNN/dev_guide_cpu_dispatcher_control.html).
     """
     import torch
 

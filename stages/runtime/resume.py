@@ -1,4 +1,4 @@
-"""Checkpoints that outlive a killed training: outside of DVC's outputs, until DVC has recorded the training."""
+"""Checkpoints that outlive a killed training, outside of DVC's outputs."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ LOCK = Path("dvc.lock")
 
 @contextmanager
 def checkpoint_folder(stage: str, values: list[Any], inputs: list[Path]) -> Iterator[Path]:
-    """A folder that outlives the process until the block ends well; one of another configuration is removed.
+    """A folder that outlives a killed process; those of other configurations are removed.
 
     DVC records a stage after its end, and would run it again where it is killed before: a stage that DVC runs keeps
     its folder until dvc.lock was written (`tidy`). One process at a time has it; the next one waits.
@@ -42,7 +42,7 @@ def checkpoint_folder(stage: str, values: list[Any], inputs: list[Path]) -> Iter
 
 
 def tidy() -> None:
-    """Remove the checkpoints of trainings that DVC has recorded; a training at work keeps its own."""
+    """Remove the checkpoints of trainings that DVC has recorded; a running one keeps its own."""
     from filelock import FileLock, Timeout
 
     for mark in HOME.glob(f"*/*/{ENDED}"):
@@ -53,14 +53,14 @@ def tidy() -> None:
 
 
 def digest(path: Path) -> str:
-    """The digest of a file, or of all files of a folder by their names, for a name that `intact` compares."""
+    """The digest of a file, or of a folder's files by name; `intact` compares it."""
     if path.is_dir():
         return records.fingerprint({one.name: identity.digest(one) for one in path.iterdir() if one.is_file()})
     return identity.digest(path)[:16]
 
 
 def intact(path: Path) -> bool:
-    """Whether a file or folder has the digest that its name ends in; where it has not, a line says so."""
+    """Whether a file or folder has the digest that its name ends in; prints a line where not."""
     good = path.stem.endswith(f"-{digest(path)}")
     if not good:
         print(f"{path}: damaged: made again", flush=True)
@@ -68,7 +68,7 @@ def intact(path: Path) -> bool:
 
 
 def remove(path: Path) -> None:
-    """Remove a folder, renamed first: a process that is killed meanwhile leaves no half of one under its name."""
+    """Remove a folder, renamed first: a killed process leaves no half of one under its name."""
     gone = path.with_name("gone")
     shutil.rmtree(gone, ignore_errors=True)
     if path != gone:
@@ -77,7 +77,7 @@ def remove(path: Path) -> None:
 
 
 def _recorded(folder: Path) -> bool:
-    """Whether the training in this folder had ended, and dvc.lock was written since, to the same bytes or not."""
+    """Whether the training in this folder ended, and dvc.lock was written since."""
     mark = folder / ENDED
     return mark.exists() and mark.read_bytes() != _stamp().encode()
 

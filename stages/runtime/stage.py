@@ -1,4 +1,4 @@
-"""Run one stage: check params, do the work, say in one line what came of it, and what it cost."""
+"""Run one stage: check params, do the work, print its summary and its cost in one line."""
 
 import atexit
 import contextlib
@@ -25,13 +25,11 @@ closing: list[Callable[[int], object]] = []  # to be called with the exit code w
 
 
 def run(name: str, main: Callable[[Params], str]) -> None:
-    """Run `main` on the checked params and exit: 0 with a summary line, or 1 with a line for each problem.
+    """Run `main` on the checked params; exits 1 with a line for each problem.
 
-    SIGTERM and Ctrl-C end the process at any place (`_interrupt`), as a shell shows it: 143 or 130. A problem is a
+    SIGTERM and Ctrl-C end the process at any time (`_interrupt`), as a shell shows it: 143 or 130. A problem is a
     UserError, a file that cannot be read or written, or too little memory; any other error is a mistake of the code
-    and keeps its traceback.
-
-    What the stage cost goes to metrics/costs/NAME.json (costs.py).
+    and keeps its traceback. What the stage cost goes to metrics/costs/NAME.json (costs.py).
     """
     # Nothing here needs a hub's telemetry. Tokenizers take all cores for a batch of texts, which changes no token and
     # is over before torch computes; that it is asked for here spares their warning at every fork that follows.
@@ -51,15 +49,14 @@ def run(name: str, main: Callable[[Params], str]) -> None:
         given = params.load()
         resume.tidy()
         summary = main(given)
-        cost = costs.write(name, start)
-        _tell(f"{name}: {summary} ({cost})")
-    except UserError as error:
-        _fail(name, str(error))
+        _tell(f"{name}: {summary} ({costs.write(name, start)})")
     except Exception as error:
-        line = explained(error)
-        if line is None:  # a mistake of the code, which its traceback shows
+        text = explained(error)
+        if text is None:  # a mistake of the code, which its traceback shows
             raise
-        _fail(name, line)
+        _end_bars()
+        print("\n".join(f"{name}: {line}" for line in text.splitlines()), file=sys.stderr)
+        sys.exit(1)
 
 
 def _interrupt(name: str, number: int, frame: FrameType | None) -> NoReturn:
@@ -101,7 +98,7 @@ def _nowhere() -> TextIO:
 
 
 def _check_memory() -> None:
-    """Raise UserError where the limit of the process's memory lets no library be loaded: some would hang."""
+    """Raise UserError where the limit on memory lets no library be loaded: some would hang."""
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit != resource.RLIM_INFINITY and limit < LEAST:
         raise UserError(
@@ -111,13 +108,7 @@ def _check_memory() -> None:
 
 
 def _end_bars() -> None:
-    """End the line of every progress bar that an error cut short, so that what follows begins its own."""
+    """End the line of every progress bar, so that what follows begins its own."""
     if tqdm := getattr(sys.modules.get("tqdm"), "tqdm", None):
         for bar in list(getattr(tqdm, "_instances", ())):
             bar.close()
-
-
-def _fail(name: str, text: str) -> NoReturn:
-    _end_bars()
-    print("\n".join(f"{name}: {one}" for one in text.splitlines()), file=sys.stderr)
-    sys.exit(1)

@@ -1,6 +1,6 @@
-"""Weights & Biases: online where a key is set, offline otherwise, off with WANDB_MODE=disabled; asks for no account.
+"""Weights & Biases: online where a key is set, else offline, off with WANDB_MODE=disabled.
 
-Training is worth more than its curve: once it has begun, whatever happens to the client is said in a line, and no more.
+Training is worth more than its curve: once it has begun, a failure of the client is a line, and no more.
 """
 
 import contextlib
@@ -15,22 +15,21 @@ from stages.files.errors import UserError, one_line
 from stages.runtime import stage
 
 MODES = {"online": "online", "run": "online", "offline": "offline", "dryrun": "offline", "disabled": "disabled"}
-HOST = "https://api.wandb.ai"
 
 
 def mode() -> str:
-    """Decide the mode, and tell the client by its own environment variables; returns it.
+    """The mode, set in the client's own environment variables, too.
 
-    The key is only looked for, never read: the client takes it from the environment or ~/.netrc itself. Raises
-    UserError where WANDB_MODE is none of the client's modes, or online without a key.
+    Raises UserError where WANDB_MODE is none of the client's modes, or online without a key.
     """
-    given = os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline")
+    host = os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai"
+    given = os.environ.get("WANDB_MODE") or ("online" if _has_key(host) else "offline")
     if given not in MODES:
         raise UserError(f"WANDB_MODE: {given!r}: choose online, offline or disabled")
     chosen = MODES[given]
-    if chosen == "online" and not _has_key():
+    if chosen == "online" and not _has_key(host):
         raise UserError(
-            f"WANDB_MODE: {given}: there is no key for {_host()}: run `wandb login`, or set WANDB_API_KEY, "
+            f"WANDB_MODE: {given}: there is no key for {host}: run `wandb login`, or set WANDB_API_KEY, "
             "or WANDB_MODE to offline"
         )
     os.environ["WANDB_MODE"] = chosen
@@ -46,7 +45,7 @@ def mode() -> str:
 
 
 def start(mode: str) -> str:
-    """Begin the run; returns the mode it has: offline where W&B cannot be reached, disabled where nothing works."""
+    """Begin the run; returns its mode: offline without a connection, disabled if that fails."""
     if mode == "disabled":
         return mode
     import wandb
@@ -73,7 +72,7 @@ def callbacks(mode: str) -> list[Any]:
 
 
 class Guarded:
-    """A callback of the trainer that is not called again once it has failed; the failure is said in a line."""
+    """A callback of the trainer that is not called again after a failure, which is printed."""
 
     def __init__(self, callback: Any) -> None:
         """Guard `callback`."""
@@ -109,7 +108,7 @@ def finish(mode: str) -> None:
 
 
 def _close(code: int) -> None:
-    """Close the run as one that ended with this exit code; what it has not yet written would be lost."""
+    """Close the run with this exit code, so that its last values are written."""
     import wandb
 
     if wandb.run:
@@ -126,17 +125,13 @@ def _say(error: Exception, then: str) -> None:
     print(f"W&B: {one_line(error)}: {then}", flush=True)
 
 
-def _host() -> str:
-    return os.environ.get("WANDB_BASE_URL") or HOST
-
-
-def _has_key() -> bool:
+def _has_key(host: str) -> bool:
+    """Whether the client will find a key, which is not read here."""
     if os.environ.get("WANDB_API_KEY"):
         return True
-    host = urlsplit(_host()).netloc
     try:
         # A path of its own, as the client gives: netrc's default refuses a file that others may read.
         file = netrc.netrc(os.environ.get("NETRC") or Path.home() / ".netrc")
-        return file.authenticators(host) is not None
+        return file.authenticators(urlsplit(host).netloc) is not None
     except (OSError, ValueError, netrc.NetrcParseError):
         return False

@@ -1,4 +1,4 @@
-"""Checkpoints of a training that may be killed: the run that goes on from one ends in the bytes of one left alone.
+"""Checkpoints of a training: resumed from one, it ends in the bytes of one left alone.
 
 Trainer writes and reads them. Here is what it lacks: when to save, a digest, and two values that it forgets.
 """
@@ -29,7 +29,7 @@ class Checkpoints(TrainerCallback):
         self.epoch_rng: torch.Tensor | None = None  # as the epoch began: group_by_length draws its order from it
 
     def last(self) -> str | None:
-        """The folder of the last checkpoint that is whole; None where there is none. Damaged ones are removed."""
+        """The folder of the last intact checkpoint, or None; damaged ones are removed."""
         for partial in self.folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
             shutil.rmtree(partial)
         for folder in sorted(self.folder.glob("step-*"), reverse=True):
@@ -40,7 +40,7 @@ class Checkpoints(TrainerCallback):
         return None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Begin the epoch of the checkpoint as it began before: Trainer skips its batches, then sets its own state."""
+        """Draw the checkpoint's epoch as before; Trainer skips its batches, then sets its state."""
         if self.epoch_rng is not None:
             torch.set_rng_state(self.epoch_rng)
 
@@ -59,7 +59,7 @@ class Checkpoints(TrainerCallback):
         return control
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Rename what Trainer has written, with its digest in the name, and remove the checkpoint before."""
+        """Rename what Trainer wrote, with its digest in the name; remove the last checkpoint."""
         written = Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
         epoch_rng = torch.get_rng_state() if ends_epoch(state) else self.epoch_rng
         torch.save([float(self.unlogged_loss), epoch_rng], written / EXTRA)
@@ -73,7 +73,7 @@ class Checkpoints(TrainerCallback):
 
 
 def is_due(state: Any) -> bool:
-    """Whether a checkpoint belongs after this step: never after the last, where Trainer would train one step more."""
+    """Whether to save after this step: not the last, where Trainer would train a step more."""
     every = max(1, int(state.max_steps * SHARE))
     return state.global_step % every == 0 and state.global_step < state.max_steps
 

@@ -1,4 +1,4 @@
-"""The loss of a frozen output layer, a chunk of tokens at a time: logits are never held for more than one chunk.
+"""The loss of a frozen output layer, by chunks of tokens, with the logits of one at a time.
 
 With a vocabulary of 128,000, the logits of one batch and their gradient are the largest thing in memory by far. The
 layer is frozen, so the gradient into the hidden states is all there is, and is made on the way (Cut Your Losses in
@@ -39,5 +39,5 @@ class _ChunkedLoss(torch.autograd.Function):
 
 
 def negative_log_likelihood(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Sum, in nats, over tokens. Shapes: hidden (tokens, width), weight (vocabulary, width), targets (tokens)."""
+    """Sum, in nats. Shapes: hidden (tokens, width), weight (vocab, width), targets (tokens)."""
     return _ChunkedLoss.apply(hidden.to(weight.dtype), weight, targets)

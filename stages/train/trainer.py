@@ -14,7 +14,7 @@ from stages.train.checkpoints import Checkpoints
 
 
 class LastStep(TrainerCallback):
-    """Logs the last step too, where it is no multiple of `logging_steps`: no run, however short, is without a loss."""
+    """Logs the last step too, where it is no multiple of `logging_steps`."""
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
         """Ask for a row of the log after the last step."""
@@ -44,7 +44,7 @@ class CompletionTrainer(SFTTrainer):
         return self.checkpoints.last()
 
     def mean_loss(self) -> float:
-        """Mean over all steps, from the rows of the log: Trainer's own leaves out what an earlier process trained."""
+        """Mean over all steps, from the log: Trainer's own leaves out an earlier process's steps."""
         total, step = 0.0, 0
         for row in self.state.log_history:
             if "loss" in row:
@@ -53,19 +53,15 @@ class CompletionTrainer(SFTTrainer):
         return total / step
 
     def training_step(self, *given: Any, **named: Any) -> torch.Tensor:
-        """Train on a batch; its loss is summed here too, because Trainer's own sum is in no checkpoint."""
+        """Train on a batch and sum its loss here too: Trainer's own sum is in no checkpoint."""
         summand = super().training_step(*given, **named)
         self.checkpoints.unlogged_loss = self.checkpoints.unlogged_loss + summand
         return summand
 
     def compute_loss(
-        self,
-        model: Any,
-        inputs: dict[str, torch.Tensor],
-        return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | None = None,
+        self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Loss of a batch: sum over its completion tokens, divided by those of the whole optimizer step."""
+        """Loss of a batch: the sum over its completion tokens, by the number in the optimizer step."""
         targets = inputs["labels"][:, 1:]
         counted = targets != -100
         whole = model.get_base_model()
@@ -85,14 +81,13 @@ class CompletionTrainer(SFTTrainer):
         return (mean, None) if return_outputs else mean
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log as TRL does. Raises UserError where the loss is not finite: what follows would be trained in vain."""
+        """Log as TRL does. Raises UserError where the loss is not finite."""
         if "loss" in logs:
             logged = max((row["step"] for row in self.state.log_history if "loss" in row), default=0)
             logs["loss"] = float(self.checkpoints.unlogged_loss) / (self.state.global_step - logged)
             self.checkpoints.unlogged_loss = 0.0
         for name in ("loss", "eval_loss"):
             if not math.isfinite(logs.get(name, 0.0)):
-                raise training_errors.DIVERGED(
-                    name=name, value=logs[name], step=self.state.global_step, learning_rate=self.args.learning_rate
-                )
+                at = {"step": self.state.global_step, "learning_rate": self.args.learning_rate}
+                raise training_errors.DIVERGED(name=name, value=logs[name], **at)
         super().log(logs, start_time)

@@ -1,8 +1,8 @@
-"""Continuous batching over a static cache: a row that ends makes room for the next one (Orca, Yu et al., OSDI 2022).
+"""Continuous batching over a static cache: a row that ends makes room for the next one.
 
-The same greedy answers as plain `generate`, in the same precision, several times faster: nothing is allocated, copied
-or repeated from step to step (slots.py), finished rows are not computed on, and on a GPU a step is replayed as one
-CUDA graph instead of launched kernel by kernel (steps.py).
+Orca, Yu et al., OSDI 2022. The same greedy answers as plain `generate`, in the same precision, several times faster:
+nothing is allocated, copied or repeated from step to step (slots.py), finished rows are not computed on, and on a GPU a
+step is replayed as one CUDA graph instead of launched kernel by kernel (steps.py).
 """
 
 from collections import deque
@@ -20,10 +20,8 @@ LENGTHS = 256  # slots are as long as the longest row could become, rounded up t
 
 
 def independent(model: Any) -> bool:
-    """Whether an answer depends on its own prompt alone, to the bit, whatever shares its batch.
-
-    On a CPU each prompt is read alone and every step has the same shape. On a GPU kernels are chosen by the batch.
-    """
+    """Whether an answer depends on its own prompt alone, to the bit: not on a GPU."""
+    # On a CPU each prompt is read alone and every step has the same shape. On a GPU kernels are chosen by the batch.
     return model.network.device.type == "cpu"
 
 
@@ -67,7 +65,7 @@ def generate(
 
 
 def _steps(model: Any, settings: Generation, length: int) -> Any:
-    """The steps of an earlier call where they have room for `length` tokens a row, else new ones."""
+    """The steps of an earlier call where `length` tokens a row fit, else new ones."""
     from stages.generate.engines.steps import Steps
     from stages.model.ops import varlen_attention
 
@@ -83,6 +81,6 @@ def _steps(model: Any, settings: Generation, length: int) -> Any:
 
 
 def _next_batch(waiting: deque[int], prompts: list[list[int]], room: int) -> list[int]:
-    """The next prompts to read together: as many as there is room for, within PREFILL_TOKENS, one at least."""
+    """The next prompts to read together: at most `room`, within PREFILL_TOKENS, one at least."""
     width = len(prompts[waiting[0]])
     return [waiting.popleft() for _ in range(min(len(waiting), room, max(1, PREFILL_TOKENS // width)))]

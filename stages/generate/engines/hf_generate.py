@@ -1,4 +1,4 @@
-"""Plain `generate` of transformers, batch by batch: any architecture, and the yardstick for other engines."""
+"""Plain `generate` of transformers, by batches: any architecture; the tests' reference."""
 
 from collections.abc import Iterator
 from queue import SimpleQueue
@@ -16,11 +16,8 @@ def independent(model: Any) -> bool:
 
 
 def generate(model: Any, prompts: list[list[int]], settings: Generation) -> Iterator[Piece]:
-    """Yield the tokens of each answer as they come, batch by batch, the longest prompts first.
-
-    Neighbours in length share a batch, so little is padded; the longest go first, so that a batch too large for the
-    memory fails at once.
-    """
+    """Yield the tokens of each answer as they come, batch by batch."""
+    # Neighbours in length share a batch, for less padding; the longest first, so that a lack of memory shows at once.
     order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
     for batch in records.batches(order, settings.batch_size):
         left = dict.fromkeys(batch, settings.max_new_tokens)
@@ -33,7 +30,7 @@ def generate(model: Any, prompts: list[list[int]], settings: Generation) -> Iter
 
 
 def _columns(model: Any, prompts: list[list[int]], settings: Generation) -> Iterator[list[int]]:
-    """The next token of each row, step by step: `generate` runs in a thread, as with transformers' own streamers."""
+    """The next token of each row, step by step, from a thread, as with transformers' streamers."""
     import torch
     from transformers.generation.streamers import BaseStreamer
 

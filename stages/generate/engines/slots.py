@@ -60,7 +60,7 @@ class Slots:
         self.filled[targets] = self.filled[sources]
 
     def attend(self, layer: int, query: Any, key: Any, value: Any, scale: float) -> Any:
-        """Store key and value, and attend. Shapes: (batch, heads, tokens, dim) in, (batch, tokens, heads, dim) out."""
+        """Store, attend. Shapes: (batch, heads, tokens, dim) in, (batch, tokens, heads, dim) out."""
         keys, values = self.cache[layer]
         batch, heads, tokens, dim = query.shape
         groups = heads // key.shape[1]
@@ -74,9 +74,8 @@ class Slots:
         if query.is_cuda:
             starts = self.starts[: batch + 1], self.offsets[: batch + 1]
             flat = (one[:batch].flatten(0, 1) for one in (keys, values))
-            return varlen_attention.flash(query[:, :, 0], *flat, starts, (1, self.length), scale, False, self.used)[
-                :, None
-            ]
+            out = varlen_attention.flash(query[:, :, 0], *flat, starts, (1, self.length), scale, False, self.used)
+            return out[:, None]
         width = self.mask.shape[-1]
         # The queries of a group stand where a longer sequence would have its tokens: each attends to all of the slot.
         out = scaled_dot_product_attention(

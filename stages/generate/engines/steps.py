@@ -1,4 +1,4 @@
-"""The two moves of a generation engine over a model: read prompts into slots, and add a token to each slot."""
+"""The two steps of a generation engine: read prompts into slots, add a token to each slot."""
 
 from typing import Any, Self
 
@@ -11,7 +11,7 @@ LOOK = 8
 
 
 class Steps:
-    """Steps of a model with `size` slots for sequences of up to `length` tokens. Use it as a context manager."""
+    """Steps of a model with `size` slots of up to `length` tokens, as a context manager."""
 
     def __init__(self, model: Any, size: int, length: int) -> None:
         """Slots for the model; it is not touched before the context begins."""
@@ -48,7 +48,7 @@ class Steps:
 
     @torch.inference_mode()
     def decode(self, count: int) -> list[list[int]]:
-        """Add a token to each of the first `count` slots, or LOOK of them on a GPU; returns them step by step.
+        """Add a token (on a GPU, LOOK of them) to the first `count` slots; returns them by step.
 
         On a CPU all slots are decoded, those out of use with an empty past: with one shape at every step, the sums of
         a row are taken in one order whatever shares its batch (He et al. 2025, Defeating nondeterminism in LLM
@@ -67,7 +67,7 @@ class Steps:
 
     @torch.inference_mode()
     def drop(self, slots: list[int], active: list[int]) -> list[int]:
-        """Free slots by moving the last ones in use into the gaps; returns `active` as it then stands."""
+        """Free slots by moving the last ones in use into the gaps; returns the new `active`."""
         if not slots:
             return active
         gone = set(slots)
@@ -94,8 +94,9 @@ class Steps:
         slots.filled[:count] = (slots.filled[:count] + 1).clamp_(max=slots.length - 1)
 
     def _graph(self, count: int) -> Any:
-        """What replays a step of `count` slots, or of the next larger number that has a graph, so that few are made."""
-        rounded = next((size for size in self._sizes() if size >= count), self.size)
+        """The replay of a step of at least `count` slots: numbers are rounded up, for few graphs."""
+        sizes = sorted({1, 4, *(self.size * part // 8 for part in range(1, 8))})
+        rounded = next((size for size in sizes if count <= size <= self.size), self.size)
         if rounded not in self._graphs:
             self._graphs[rounded] = self._capture(rounded)
         return self._graphs[rounded].replay
@@ -112,7 +113,3 @@ class Steps:
         self._next.copy_(before[0])
         self._slots.filled.copy_(before[1])
         return graph
-
-    def _sizes(self) -> list[int]:
-        eighths = [self.size * part // 8 for part in (1, 2, 3, 4, 5, 6, 7)]
-        return sorted({size for size in (1, 4, *eighths, self.size) if 0 < size <= self.size})

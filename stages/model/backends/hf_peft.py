@@ -10,9 +10,7 @@ from stages.params.schema import Lora, Model
 
 def load_to_answer(folder: Path, model: Model) -> Any:
     """The base model in the precision of its weights on disk, or in 4-bit."""
-    import torch
-
-    return _load(folder, model, None if not model.load_in_4bit else torch.bfloat16)
+    return _load(folder, model, "bfloat16" if model.load_in_4bit else "auto")
 
 
 def ready_to_answer(loaded: Any, model: Model) -> Any:
@@ -37,16 +35,11 @@ def ready_to_answer(loaded: Any, model: Model) -> Any:
 
 def load_to_train(folder: Path, model: Model) -> Any:
     """The base model in the dtype that it is computed in, or in 4-bit."""
-    import torch
-
-    return _load(folder, model, getattr(torch, model.dtype))
+    return _load(folder, model, model.dtype)
 
 
 def with_new_adapter(loaded: Any, model: Model, lora: Lora, seed: int, gradient_checkpointing: bool) -> Any:
-    """The model with a new adapter, in float32, on every module that `lora.target_modules` names.
-
-    Raises UserError where PEFT cannot put one on such a module.
-    """
+    """The model with a new float32 adapter on its target modules; UserError where PEFT refuses."""
     import torch
     from peft import LoraConfig, get_peft_model
 
@@ -63,15 +56,14 @@ def with_new_adapter(loaded: Any, model: Model, lora: Lora, seed: int, gradient_
     return tuned
 
 
-def _load(folder: Path, model: Model, dtype: Any) -> Any:
+def _load(folder: Path, model: Model, dtype: str) -> Any:
     import torch
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     torch.set_num_threads(model.threads)
     # Rows of uneven length leave gaps in the allocator's fixed blocks: up to a tenth of the memory of a card.
     os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
-    on_gpu = torch.cuda.is_available()
-    options: dict[str, Any] = {"dtype": dtype or "auto", "trust_remote_code": False, "use_safetensors": True}
+    options: dict[str, Any] = {"dtype": dtype, "trust_remote_code": False, "use_safetensors": True}
     if model.load_in_4bit:
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
@@ -79,7 +71,7 @@ def _load(folder: Path, model: Model, dtype: Any) -> Any:
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=getattr(torch, model.dtype),
         )
-    if on_gpu:
+    if torch.cuda.is_available():
         options["device_map"] = {"": 0}
     elif model.dtype != "float32" and not torch.backends.cpu.get_cpu_capability().startswith(("AVX512", "SVE")):
         print(model_errors.SLOW_DTYPE.format(dtype=model.dtype))

@@ -1,5 +1,6 @@
-"""Unsloth: faster and smaller 4-bit LoRA on one GPU. Imported only where params ask for it: importing needs a GPU."""
+"""Unsloth: faster, smaller 4-bit LoRA on one GPU; imported late, for that needs the GPU."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,19 +9,24 @@ from stages.params.schema import Lora, Model
 
 
 def load_to_answer(folder: Path, model: Model) -> Any:
-    """The base model."""
-    return _load(folder, model)
+    """The base model in the dtype that it is computed in, or in 4-bit."""
+    fast = _fast_language_model()
+
+    import torch
+
+    loaded, _ = fast.from_pretrained(
+        str(folder), dtype=getattr(torch, model.dtype), load_in_4bit=model.load_in_4bit, trust_remote_code=False
+    )
+    return loaded
+
+
+load_to_train = load_to_answer
 
 
 def ready_to_answer(loaded: Any, model: Model) -> Any:
     """The model in Unsloth's inference mode, an adapter beside its weights where there is one."""
     _fast_language_model().for_inference(loaded)
     return loaded.eval()
-
-
-def load_to_train(folder: Path, model: Model) -> Any:
-    """The base model."""
-    return _load(folder, model)
 
 
 def with_new_adapter(loaded: Any, model: Model, lora: Lora, seed: int, gradient_checkpointing: bool) -> Any:
@@ -36,10 +42,8 @@ def with_new_adapter(loaded: Any, model: Model, lora: Lora, seed: int, gradient_
 
 
 def _lend_flash_attention() -> None:
-    """Serve Unsloth's calls of flash-attn by torch's copy of its kernels, where flash-attn is not installed.
-
-    Unsloth's way without it is a dense mask over all rows of a batch: 1.1 times the notebook's speed, not 2.7.
-    """
+    """Serve Unsloth's calls of flash-attn by torch's copy, where it is not installed."""
+    # Without it, Unsloth's dense mask over all rows of a batch: 1.1 times the notebook's speed, not 2.7.
     from unsloth.utils import attention_dispatch
 
     from stages.model.ops import varlen_attention
@@ -47,16 +51,8 @@ def _lend_flash_attention() -> None:
     if attention_dispatch.HAS_FLASH_ATTENTION:
         return
 
-    def flash_attn_varlen_func(  # the signature is flash-attn's
-        q: Any,
-        k: Any,
-        v: Any,
-        cu_seqlens_q: Any,
-        cu_seqlens_k: Any,
-        max_seqlen_q: int,
-        max_seqlen_k: int,
-        **options: Any,
-    ) -> Any:
+    # The signature is flash-attn's.
+    def flash_attn_varlen_func(q, k, v, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k, **options):
         scale = options.get("softmax_scale") or q.shape[-1] ** -0.5
         bounds = (cu_seqlens_q, cu_seqlens_k), (max_seqlen_q, max_seqlen_k)
         return varlen_attention.flash(q, k, v, *bounds, scale, options.get("causal", False))
@@ -66,22 +62,9 @@ def _lend_flash_attention() -> None:
 
 
 def _fast_language_model() -> Any:
-    import os
-
     os.environ.setdefault("UNSLOTH_DISABLE_STATISTICS", "1")
     try:
         from unsloth import FastLanguageModel
     except ImportError as error:
         raise model_errors.UNSLOTH_BROKEN(error=error) from None
     return FastLanguageModel
-
-
-def _load(folder: Path, model: Model) -> Any:
-    fast = _fast_language_model()
-
-    import torch
-
-    loaded, _ = fast.from_pretrained(
-        str(folder), dtype=getattr(torch, model.dtype), load_in_4bit=model.load_in_4bit, trust_remote_code=False
-    )
-    return loaded

@@ -1,4 +1,4 @@
-"""How much memory a run will take, said before it starts, and what would fit where it was too much.
+"""How much memory a run will take, printed before it starts, and settings that would fit.
 
 The estimates count what is largest: weights, adapter with gradients and optimizer, what the backward pass keeps,
 logits, and the cache of keys and values. On an H100 they were within a tenth of torch's reserved memory (README).
@@ -18,9 +18,9 @@ Parts = dict[str, float]
 
 @contextmanager
 def watched(estimate: Callable[[Params], Parts], params: Params, settings: list[dict[str, Any]]) -> Iterator[None]:
-    """Print the estimate; where the memory runs out, name the first of smaller `settings` that would fit.
+    """Print the estimate; where memory runs out, raise UserError with `settings` that fit.
 
-    `settings` are changes to params by dotted key, the largest first. Raises UserError instead of the library's error.
+    `settings` are changes to params by dotted key, the largest first.
     """
     parts = estimate(params)
     listed = ", ".join(f"{name} {size / GB:.1f}" for name, size in parts.items())
@@ -34,7 +34,7 @@ def watched(estimate: Callable[[Params], Parts], params: Params, settings: list[
 
 
 def advice(estimate: Callable[[Params], Parts], params: Params, settings: list[dict[str, Any]], room: float) -> str:
-    """One line: what the run needs, what there is, and the largest settings that would fit in `room` bytes."""
+    """One line: what the run needs, what there is, the largest settings within `room` bytes."""
     needed = sum(estimate(params).values())
     # A run that failed needs more than its estimate said: only what is clearly smaller is worth a try.
     bound = min(0.92 * room, 0.9 * needed)
@@ -44,9 +44,8 @@ def advice(estimate: Callable[[Params], Parts], params: Params, settings: list[d
         if size < bound:
             named = ", ".join(f"{key}: {str(value).lower()}" for key, value in changes.items())
             return f"{line}: set {named} (about {size / GB:.1f} GB)"
-    return (
-        f"{line}: no smaller batch fits: shorten the rows (prompt.max_length), or set model.load_in_4bit: true on a GPU"
-    )
+    remedy = "shorten the rows (prompt.max_length), or set model.load_in_4bit: true on a GPU"
+    return f"{line}: no smaller batch fits: {remedy}"
 
 
 def changed(params: Params, changes: dict[str, Any]) -> Params:

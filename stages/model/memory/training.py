@@ -14,7 +14,7 @@ LOGITS = 256 * 8  # rows of a chunk of the loss, and bytes of a logit on its way
 
 
 def estimate(loaded: Any, params: Params, lengths: list[int]) -> Parts:
-    """Bytes by part of the largest training step on rows of these lengths, in tokens, for a model with its adapter."""
+    """Bytes by part of the largest training step, adapter included, on rows of these lengths."""
     config = loaded.config
     trained = sum(one.numel() for one in loaded.parameters() if one.requires_grad)
     tokens = _largest_batch(lengths, params)
@@ -22,13 +22,11 @@ def estimate(loaded: Any, params: Params, lengths: list[int]) -> Parts:
     if not (params.model.use_liger_kernel or params.model.backend == "unsloth"):
         kept *= UNFUSED
     layers = config.num_hidden_layers - min(params.lora.layers_to_transform or [0])
-    activations = layers * kept
-    if params.training.gradient_checkpointing:
-        activations = kept + layers * tokens * config.hidden_size * 2
+    checkpointed = kept + layers * tokens * config.hidden_size * 2
     return {
         "weights": weights(loaded) - 4 * trained,
         "adapter and optimizer": trained * (8 + MOMENTS.get(params.training.optim, 8)),
-        "activations": activations,
+        "activations": checkpointed if params.training.gradient_checkpointing else layers * kept,
         "logits": config.vocab_size * LOGITS,
     }
 
@@ -43,7 +41,7 @@ def smaller(params: Params) -> list[dict[str, Any]]:
 
 
 def _largest_batch(lengths: list[int], params: Params) -> float:
-    """Tokens of the largest batch: padded to the longest row, or, end to end, three deviations above the mean."""
+    """Tokens of the largest batch: padded, or, end to end, three deviations above the mean."""
     batch = min(params.training.per_device_train_batch_size, len(lengths))
     if params.training.packing:
         return batch * params.prompt.max_length
@@ -54,6 +52,6 @@ def _largest_batch(lengths: list[int], params: Params) -> float:
 
 
 def _layer(config: Any, size: int) -> int:
-    """Bytes a token that the backward pass of one layer keeps: norms, queries, keys, values, the MLP's three."""
+    """Bytes a token that a layer's backward pass keeps: norms, queries, keys, values, the MLP."""
     attention = 2 * head_size(config) * (config.num_attention_heads + config.num_key_value_heads)
     return size * (4 * config.hidden_size + attention + 3 * config.intermediate_size)

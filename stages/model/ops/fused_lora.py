@@ -1,4 +1,4 @@
-"""LoRA layers as one autograd function each: the arithmetic of PEFT's layers, without their copies.
+"""LoRA layers as one autograd function each: PEFT's arithmetic, without its copies.
 
 y = x Wᵀ + s (x Aᵀ) Bᵀ (LoRA, Hu et al., 2021). PEFT's layer casts x up to the adapter's float32 and, under autocast,
 down again for every projection, and autograd keeps each copy until the backward pass. Here x is kept once, as it came,
@@ -13,10 +13,7 @@ from peft.tuners.lora import LoraLayer
 
 
 def fuse(tuned: Any) -> int:
-    """Replace the forward pass of every plain LoRA linear layer of a PEFT model; returns how many were.
-
-    Layers with dropout, a bias in the adapter, or a variant such as DoRA keep PEFT's own.
-    """
+    """Replace the forward pass of a PEFT model's plain LoRA layers; returns how many."""
     layers = [module for module in tuned.modules() if isinstance(module, LoraLayer) and _is_plain(module)]
     for layer in layers:
         layer.forward = MethodType(_forward, layer)
@@ -24,6 +21,7 @@ def fuse(tuned: Any) -> int:
 
 
 def _is_plain(layer: Any) -> bool:
+    """Whether a layer has no dropout, no bias in the adapter and no variant such as DoRA."""
     name = "default"
     base = layer.get_base_layer()
     return (

@@ -1,4 +1,4 @@
-"""Attention over rows laid end to end instead of padded: flash attention of torch, told where each row starts.
+"""Attention over rows laid end to end instead of padded: torch's flash attention.
 
 Imported, it is registered with transformers as `attn_implementation="varlen"`. Without row boundaries among the
 arguments it is plain causal attention.
@@ -14,14 +14,14 @@ NAME = "varlen"
 
 
 def plain(config: Any) -> bool:
-    """Whether a model's attention is what is computed here: all of the past, no cap on its scores, no sinks."""
+    """Whether a model has plain attention: all of the past, no cap on its scores, no sinks."""
     window = getattr(config, "sliding_window", None)
     kinds = getattr(config, "layer_types", None) or ["sliding" if window else "full_attention"]
     return set(kinds) == {"full_attention"} and getattr(config, "attn_logit_softcapping", None) is None
 
 
 def boundaries(position_ids: torch.Tensor) -> dict[str, Any]:
-    """Arguments that tell attention where rows start, from positions (1, tokens) that start at 0 with each row.
+    """Arguments of attention that say where rows start, from positions (1, tokens), 0 there.
 
     The first two are transformers' names; Unsloth's layers read the third.
     """
@@ -42,15 +42,13 @@ def flash(
     causal: bool,
     used: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Flash attention of rows end to end, each among itself; shapes (tokens, heads, dim), `starts` as (rows + 1) int32.
+    """Flash attention within each of the rows laid end to end. Shapes: (tokens, heads, dim).
 
-    Pairs are for queries and keys. `used` says how many keys of each row count. This is the operator under
-    torch.nn.attention.varlen, which takes grouped heads and `used` only since torch 2.12.
+    `starts` are (rows + 1) int32; pairs are for queries and keys; `used` are the keys of each row that count. This is
+    the operator under torch.nn.attention.varlen, which takes grouped heads and `used` only since torch 2.12.
     """
-    options = {"scale": scale, "seqused_k": used}
-    return torch.ops.aten._flash_attention_forward(query, key, value, *starts, *longest, 0.0, causal, False, **options)[
-        0
-    ]
+    rows, options = (query, key, value, *starts, *longest), {"scale": scale, "seqused_k": used}
+    return torch.ops.aten._flash_attention_forward(*rows, 0.0, causal, False, **options)[0]
 
 
 def _attention(

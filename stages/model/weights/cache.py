@@ -1,4 +1,4 @@
-"""Model folders that are made once and kept in the user's cache, outside of the repository and of DVC."""
+"""Model folders, made once and kept in the user's cache, outside of the repository and DVC."""
 
 import os
 import shutil
@@ -16,11 +16,10 @@ VARIABLE = "AI_MEDICAL_CHATBOT_CACHE"
 
 
 def cached(key: list[object], make: Callable[[Path], None]) -> Path:
-    """The folder that `make` fills, from the cache where one was made of the same key by the same code and libraries.
+    """The folder that `make` fills, from the cache for the same key, code and libraries.
 
-    The first part of the key labels the folder for people. It is made under another name and renamed, so a run killed
-    in between leaves no half of a model. Raises UserError where the cache folder cannot be made or written; one that
-    already holds the model need not be writable.
+    The first part of the key labels the folder for people. It is made under another name and renamed (atomic). Raises
+    UserError where the cache folder cannot be written; one that already holds the model need not be writable.
     """
     from filelock import FileLock
     from platformdirs import user_cache_path

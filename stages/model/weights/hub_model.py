@@ -1,4 +1,4 @@
-"""A base model of the Hugging Face Hub at a pinned commit: safetensors and JSON alone, never code or pickles."""
+"""A base model of the Hugging Face Hub at a pinned commit: safetensors, no code, no pickle."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ PATTERNS = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model"]
 def folder(hub: HubModel) -> Path:
     """The folder of the downloaded snapshot. HF_TOKEN is used where the environment has it.
 
-    Raises UserError where it cannot be had, has no safetensors, or is of no use without code of its own.
+    Raises UserError where it cannot be downloaded, has no safetensors, or needs code of its own.
     """
     from huggingface_hub import snapshot_download
 

@@ -1,4 +1,4 @@
-"""A tiny Llama with random weights and a byte tokenizer: runs the whole pipeline in seconds, and knows nothing."""
+"""A tiny Llama with random weights and a byte tokenizer: runs the pipeline in seconds."""
 
 from pathlib import Path
 
