@@ -8,7 +8,7 @@ from tqdm import tqdm
 from stages.files import records
 from stages.files.records import Row
 
-TOKENS = 4096  # of a batch on a GPU, padding included: more is no faster, and takes the memory of its activations
+TOKENS = 4096  # of a batch, padding included: more is no faster, and takes the memory of its activations
 
 
 def reference_losses(network: Any, rows: list[Row], kept: MutableMapping[str, Row]) -> list[float | None]:
@@ -24,8 +24,7 @@ def reference_losses(network: Any, rows: list[Row], kept: MutableMapping[str, Ro
     losses: list[float | None] = [None] * len(rows)
     progress = tqdm(total=len(order), desc="reference loss", unit="answer", mininterval=1)
     with progress, torch.inference_mode():
-        # One alone on a CPU: its loss then depends on no other row, to the bit.
-        for batch in _batches(order, rows, 1 if network.device.type == "cpu" else TOKENS):
+        for batch in _batches(order, rows):
             chosen = [rows[index] for index in batch]
             key = records.fingerprint([[row["prompt_ids"], row["completion_ids"]] for row in chosen])
             if key not in kept:
@@ -36,11 +35,11 @@ def reference_losses(network: Any, rows: list[Row], kept: MutableMapping[str, Ro
     return losses
 
 
-def _batches(order: list[int], rows: list[Row], tokens: int) -> Iterator[list[int]]:
-    """Indices in batches of at most `tokens`, padding included; the longest first."""
+def _batches(order: list[int], rows: list[Row]) -> Iterator[list[int]]:
+    """Indices in batches of at most TOKENS, padding included; the longest first."""
     start = 0
     while start < len(order):
-        end = start + max(1, tokens // _length(rows[order[start]]))
+        end = start + max(1, TOKENS // _length(rows[order[start]]))
         yield order[start:end]
         start = end
 

@@ -38,18 +38,18 @@ def check(values: Any, name: str = str(PATH)) -> Params:
 
 def _line(problem: dict[str, Any]) -> str:
     """One problem that pydantic found, as `key: value: remedy`."""
-    place, known = _place(problem["loc"])
+    keys, known = _keys(problem["loc"])
     given, message = shown(problem["input"]), problem["msg"].removeprefix("Input ").replace("should", "must")
     match problem["type"]:
         case "missing":
             given, message = "missing", "add it (presets/cpu.yaml and the committed params.yaml show a value)"
         case "union_tag_not_found":
-            place, given, message = [*place, "source"], "missing", "add it: it says where the rows come from"
+            keys, given, message = [*keys, "source"], "missing", "add it: it says where the rows come from"
         case "union_tag_invalid":
-            place, given = [*place, "source"], shown(problem["ctx"]["tag"])
+            keys, given = [*keys, "source"], shown(problem["ctx"]["tag"])
             message = f"must be one of {problem['ctx']['expected_tags']}"
         case "extra_forbidden" | "invalid_key":
-            place = [*place[:-1], str(place[-1])]  # a key may be a number, but is no index
+            keys = [*keys[:-1], str(keys[-1])]  # a key may be a number, but is no index
             close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
             given, message = "unknown key", f"did you mean {close[0]}?" if close else "remove it"
         case "model_type" | "model_attributes_type":
@@ -57,23 +57,23 @@ def _line(problem: dict[str, Any]) -> str:
         case "value_error":
             given = None if isinstance(problem["input"], dict) else given
             message = str(problem["ctx"]["error"])
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in keys).removeprefix(".")
     return ": ".join(part for part in (key, given, message) if part)
 
 
-def _place(location: tuple[str | int, ...]) -> tuple[list[str | int], list[str]]:
+def _keys(location: tuple[str | int, ...]) -> tuple[list[str | int], list[str]]:
     """The keys that lead to a problem, and those that the schema knows beside the last one."""
-    kinds, place, known = [Params], [], []
+    kinds, keys, known = [Params], [], []
     for part in location:
         if isinstance(part, int):
-            place.append(part)
+            keys.append(part)
         elif len(kinds) > 1:  # pydantic names the kind of a section that was chosen: no key of the file
             kinds = [kind for kind in kinds if part in get_args(kind.model_fields["source"].annotation)]
         else:
-            place.append(part if part.isprintable() else repr(part))
+            keys.append(part if part.isprintable() else repr(part))
             known = list(kinds[0].model_fields) if kinds else []
             kinds = _kinds(kinds[0].model_fields[part].annotation) if part in known else []
-    return place, known
+    return keys, known
 
 
 def _kinds(annotation: Any) -> list[type[BaseModel]]:

@@ -37,14 +37,14 @@ def rates(results: dict[str, Row]) -> str:
     """The share of right answers before and after, by set, with 95 % intervals."""
 
     def draw(axes: Axes) -> None:
-        for place, (name, result) in enumerate(results.items()):
-            _name(axes, 3 * place, name, result, -LEFT / (WIDTH - LEFT - RIGHT))
+        for row, (name, result) in enumerate(results.items()):
+            _name(axes, 3 * row, name, result, -LEFT / (WIDTH - LEFT - RIGHT))
             verdict = VERDICTS.get(result["verdict"], INK)
             for y, arm, color, fill in ((1, "before", SOFT, PAPER), (2, "after", verdict, verdict)):
                 low, rate, high = (100 * result[key] for key in (f"{arm}_low", arm, f"{arm}_high"))
-                _interval(axes, 3 * place + y, low, rate, high, "o", color, fill)
-                axes.text(-3, 3 * place + y, arm, ha="right", va="center", color=SOFT)
-                axes.text(103, 3 * place + y, percent(result[arm]), ha="left", va="center", weight="bold")
+                _interval(axes, 3 * row + y, low, rate, high, "o", color, fill)
+                axes.text(-3, 3 * row + y, arm, ha="right", va="center", color=SOFT)
+                axes.text(103, 3 * row + y, percent(result[arm]), ha="left", va="center", weight="bold")
         axes.set(xlim=(0, 100), ylim=(3 * len(results) - 0.4, -0.6), xticks=range(0, 101, 25), yticks=[])
         axes.xaxis.set_major_formatter("{x:.0f} %")
         axes.set_xlabel("right answers, with 95 % intervals")
@@ -63,14 +63,14 @@ def differences(results: dict[str, Row]) -> str:
 
     def draw(axes: Axes) -> None:
         ends = [0.0]
-        for place, (name, result) in enumerate(results.items()):
-            _name(axes, 2 * place, name, result, 0)
+        for row, (name, result) in enumerate(results.items()):
+            _name(axes, 2 * row, name, result, 0)
             low, diff, high = (100 * result[key] for key in ("ci_low", "diff", "ci_high"))
             color = VERDICTS.get(result["verdict"], INK)
-            axes.plot([0, 0], [2 * place + 0.45, 2 * place + 1.55], color=SOFT, linewidth=1.5)
-            _interval(axes, 2 * place + 1, low, diff, high, "D", color, color)
+            axes.plot([0, 0], [2 * row + 0.45, 2 * row + 1.55], color=SOFT, linewidth=1.5)
+            _interval(axes, 2 * row + 1, low, diff, high, "D", color, color)
             outside = axes.get_yaxis_transform()
-            axes.text(1.04, 2 * place + 1, signed(diff), weight="bold", transform=outside, va="center")
+            axes.text(1.04, 2 * row + 1, signed(diff), weight="bold", transform=outside, va="center")
             ends += [low, high]
         room = 0.06 * max(20.0, max(ends) - min(ends))
         axes.set(xlim=(min(ends) - room, max(ends) + room), ylim=(2 * len(results) - 0.4, -0.6), yticks=[])

@@ -56,8 +56,8 @@ def marked(before: str, after: str) -> tuple[Segments, Segments] | None:
 def _joined(segments: Segments) -> Segments:
     """Segments with neighbours of one kind joined; a blank between two marked words is marked."""
     joined: Segments = []
-    for place, (alone, text) in enumerate(segments):
-        between = joined and joined[-1][0] and place + 1 < len(segments) and segments[place + 1][0]
+    for index, (alone, text) in enumerate(segments):
+        between = joined and joined[-1][0] and index + 1 < len(segments) and segments[index + 1][0]
         if not alone and between and not text.strip():
             alone = True
         if joined and joined[-1][0] == alone:

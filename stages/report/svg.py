@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 WIDTH, TEXT = 400, 12  # CSS pixels; a phone shows them almost as they are
 TOP, BOTTOM = 8, 44
 # Stand-ins for the classes fill-NAME and stroke-NAME.
-INK, SOFT, LINE, BETTER, WORSE, PAPER = (f"#0000{place:02x}" for place in range(1, 7))
+INK, SOFT, LINE, BETTER, WORSE, PAPER = (f"#0000{number:02x}" for number in range(1, 7))
 NAMES = {INK: "ink", SOFT: "soft", LINE: "line", BETTER: "better", WORSE: "worse", PAPER: "paper"}
 SETTINGS = {
     "svg": {"fonttype": "none", "hashsalt": "report"},

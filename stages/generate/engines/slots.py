@@ -43,7 +43,7 @@ class Slots:
         self.reading = slice(first, first + count)
 
     def for_tokens(self, count: int) -> None:
-        """The next forward call adds a token to each of the first `count` slots."""
+        """The next forward call adds a token to the first `count` slots; on a CPU, others attend to nothing."""
         self.reading = None
         filled = self.filled[:count]
         if self.cache.is_cuda:
@@ -76,16 +76,17 @@ class Slots:
             flat = (one[:batch].flatten(0, 1) for one in (keys, values))
             out = varlen_attention.flash(query[:, :, 0], *flat, starts, (1, self.length), scale, False, self.used)
             return out[:, None]
-        width = self.mask.shape[-1]
+        count, width = self.mask.shape[0], self.mask.shape[-1]
+        out = query.new_zeros(batch, heads // groups, groups, dim)
         # The queries of a group stand where a longer sequence would have its tokens: each attends to all of the slot.
-        out = scaled_dot_product_attention(
-            query.view(batch, heads // groups, groups, dim),
-            keys[:batch, :width].transpose(1, 2),
-            values[:batch, :width].transpose(1, 2),
+        out[:count] = scaled_dot_product_attention(
+            query[:count].view(count, heads // groups, groups, dim),
+            keys[:count, :width].transpose(1, 2),
+            values[:count, :width].transpose(1, 2),
             attn_mask=self.mask,
             scale=scale,
         )
-        return out.reshape(batch, 1, heads, dim)
+        return out.view(batch, 1, heads, dim)
 
 
 def _attention(module: Any, query: Any, key: Any, value: Any, mask: Any, *, scaling: float, slots: Slots, **_: Any):

@@ -50,13 +50,12 @@ class Steps:
     def decode(self, count: int) -> list[list[int]]:
         """Add a token (on a GPU, LOOK of them) to the first `count` slots; returns them by step.
 
-        On a CPU all slots are decoded, those out of use with an empty past: with one shape at every step, the sums of
-        a row are taken in one order whatever shares its batch (He et al. 2025, Defeating nondeterminism in LLM
-        inference).
+        On a CPU every step multiplies matrices of all slots, in use or not: with one shape, the sums of a row are taken
+        in one order whatever shares its batch (He et al. 2025, Defeating nondeterminism in LLM inference).
         """
         if not self._next.is_cuda:
             self._slots.filled[count:] = 0
-            self._step(self.size)
+            self._step(count)
             return [self._next[:count].tolist()]
         steps = []
         replay = self._graph(count)
@@ -83,6 +82,7 @@ class Steps:
     def _step(self, count: int) -> None:
         slots = self._slots
         slots.for_tokens(count)
+        count = count if self._next.is_cuda else self.size
         hidden = self._model.base_model(
             input_ids=self._next[:count, None],
             position_ids=slots.filled[:count, None],
