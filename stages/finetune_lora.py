@@ -74,10 +74,7 @@ def main(params: Params) -> str:
             **processor.describe(),
         }
         records.write_json(TRAINING, training)
-    return (
-        f"{result.global_step} steps, loss {training['mean_loss']:.3f}, last {training['loss']:.3f}; "
-        f"{trainable:,} of {total:,} parameters trained; W&B {wandb_mode}"
-    )
+    return training_errors.SUMMARY.format(**training, wandb_mode=wandb_mode)
 
 
 def examples(path: Path) -> list[records.Row]:

@@ -38,9 +38,9 @@ def main(params: Params) -> str:
         raw = tqdm(records.read(RAW_TRAIN), total=total, desc="train prompts", unit="row", mininterval=1)
         for batch in records.batches(raw, BATCH):
             for row in formatter.examples(batch):
-                row, fate = prompts.fit(row, params.prompt)
-                counts[fate] += 1
-                if fate == "dropped":
+                row, outcome = prompts.fit(row, params.prompt)
+                counts[outcome] += 1
+                if outcome == "dropped":
                     continue
                 lengths.append(len(row["prompt_ids"]) + len(row["completion_ids"]))
                 example.setdefault("prompt", row["prompt"])
@@ -60,10 +60,7 @@ def main(params: Params) -> str:
     overlong = {"dropped": counts["dropped"], "truncated": counts["truncated"]}
     summary = {"asked": asked, "example": example, "overlong": overlong, "tokens": tokens, "train": len(lengths)}
     records.write_json(SUMMARY, summary)
-    return (
-        f"{len(lengths)} training rows of {tokens['median']} tokens (at most {tokens['max']}), {asked} to ask; "
-        f"above max_length: {counts['dropped']} dropped, {counts['truncated']} truncated"
-    )
+    return data_errors.FORMATTED.format(**summary)
 
 
 def quantiles(lengths: list[int]) -> dict[str, int]:

@@ -5,7 +5,6 @@ import json
 
 import pytest
 
-from stages.generate import likelihood
 from tests.benchmarks import cpu, gpu, rows, table
 from tests.conftest import ROOT
 
@@ -55,10 +54,6 @@ def test_the_cpu_table_extrapolates_to_the_whole_job(monkeypatch, tmp_path, caps
     assert "| both | 5,880.00 | 402.00 | 14.63 |" in printed
     (file,) = tmp_path.iterdir()
     assert json.loads(file.read_text())["lines"][-1]["work"] == "both"
-
-
-def test_what_the_cpu_parts_call_takes_their_arguments():
-    inspect.signature(likelihood.reference_losses).bind("model", [], "place")
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,9 @@ def test_a_stage_that_takes_long_depends_on_no_wording(name):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("UserError", "print"):
                 said = [one for one in ast.walk(node) if isinstance(one, ast.Constant) and isinstance(one.value, str)]
                 assert not said, f"{path}:{node.lineno}"
+            if isinstance(node, ast.Return) and isinstance(node.value, ast.JoinedStr):  # a sentence, as of a summary
+                said = [one.value for one in node.value.values if isinstance(one, ast.Constant)]
+                assert not any(" " in text.strip() for text in said), f"{path}:{node.lineno}"
 
 
 @pytest.mark.parametrize("name", ORDER)

@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+import torch
 from transformers import MistralConfig, MistralForCausalLM
 
 from stages.files.errors import UserError
@@ -112,3 +113,23 @@ def test_attention_that_forgets_is_refused(tiny, tiny_tokenizer, prompts):
     model = load.LoadedModel(MistralForCausalLM(config), tiny_tokenizer, frozenset({0}))
     with pytest.raises(UserError, match=r"generation\.engine: continuous cannot run mistral.* transformers"):
         answers(model, prompts, tiny, engine="continuous")
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_an_iterator_that_is_left_or_shared_spoils_no_other(base, tiny, prompts, alone, name):
+    given = settings(tiny, engine=name, batch_size=3)
+    model = dataclasses.replace(base, cache={})
+    left = generate(model, prompts, given, stream=True)
+    next(left)
+    assert answers(model, prompts, tiny, engine=name, batch_size=3) == alone
+    left.close()
+    one, other = (generate(model, prompts, given, stream=True) for _ in range(2))
+    found = [[[] for _ in prompts] for _ in range(2)]
+    for pieces in zip(one, other, strict=True):
+        for mine, piece in zip(found, pieces, strict=True):
+            mine[piece.index] += piece.token_ids
+    assert found == [alone, alone]
+    paused = generate(model, prompts, given, stream=True)
+    next(paused)
+    ids = torch.tensor([prompts[0]])
+    assert torch.equal(model.network(ids).logits, base.network(ids).logits)

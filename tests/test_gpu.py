@@ -73,6 +73,25 @@ def test_graphs_answer_as_generate_does_while_slots_end_and_move():
     assert all(given[index][0] == wanted[index][0] for index in range(5))
 
 
+def test_an_answer_depends_on_its_chunk_and_on_no_call_before():
+    """Slots that an earlier call made longer, and graphs that it captured, change no token."""
+    from stages.generate import generate
+
+    tiny = small()
+    settings = tiny.generation.model_copy(update={"batch_size": 5, "chunk_size": 5, "max_new_tokens": 300})
+
+    def answered(model, prompts):
+        return {piece.index: piece.token_ids for piece in generate(model, prompts, settings)}
+
+    model = load.for_answers(tiny.model, None, 1.0)
+    alone = answered(model, examples())
+    answered(model, [examples()[2] * 12])
+    assert answered(model, examples()) == alone
+    fresh = load.for_answers(tiny.model, None, 1.0)
+    answered(fresh, [examples()[2] * 20])
+    assert answered(fresh, examples()) == alone
+
+
 @pytest.mark.parametrize(("backend", "liger"), [("transformers", False), ("transformers", True), ("unsloth", False)])
 def test_rows_end_to_end_are_trained_as_rows_alone(reference, backend, liger):
     tiny = small(backend, liger)

@@ -32,14 +32,15 @@ def test_finished_answers_and_losses_are_not_made_again(workspace, tiny, monkeyp
     expected = baseline_infer.ANSWERS.read_bytes()
     (path,) = journal.HOME.glob("*.jsonl")
     lines = path.read_text().splitlines(keepends=True)
-    assert len(lines) == 2 * len(ROWS)
-    path.write_text("".join(lines[:4] + lines[-3:]))
+    found = [line for line in lines if "token_ids" in line]
+    assert len(found) == len(ROWS) < len(lines)
+    path.write_text("".join(found[:4]))
     asked, computed = [], []
     generate, batch = answers.generate, likelihood._batch
     monkeypatch.setattr(answers, "generate", lambda m, prompts, s: asked.extend(prompts) or generate(m, prompts, s))
     monkeypatch.setattr(likelihood, "_batch", lambda network, rows: computed.extend(rows) or batch(network, rows))
     baseline_infer.main(tiny)
-    assert (len(asked), len(computed)) == (len(ROWS) - 4, len(ROWS) - 3)
+    assert (len(asked), len(computed)) == (len(ROWS) - 4, len(ROWS))
     assert baseline_infer.ANSWERS.read_bytes() == expected
 
 
@@ -49,8 +50,9 @@ def changed_row(line):
 
 @pytest.mark.parametrize("damage", [
     lambda line: "", lambda line: line[:20], lambda line: line[:-1], lambda line: "\0" * 50 + "\n",
-    lambda line: "{}\n", changed_row,
-], ids=["gone", "half", "no end", "zeros", "another kind", "another answer"])  # fmt: skip
+    lambda line: "{}\n", lambda line: "5\n", lambda line: "[" * 9999 + "\n", lambda line: "\udcff\udce2" + line,
+    changed_row,
+], ids=["gone", "half", "no end", "zeros", "an object", "a number", "deep", "no UTF-8", "another answer"])  # fmt: skip
 @pytest.mark.parametrize("last", [False, True], ids=["within", "at the end"])
 def test_a_damaged_line_is_made_again_and_no_other(workspace, tiny, capsys, damage, last):
     baseline_infer.main(tiny)
@@ -59,12 +61,12 @@ def test_a_damaged_line_is_made_again_and_no_other(workspace, tiny, capsys, dama
     lines = path.read_text().splitlines(keepends=True)
     whole = set(lines)
     lines[-1 if last else 3] = damage(lines[-1 if last else 3])
-    path.write_text("".join(lines))
+    path.write_bytes("".join(lines).encode("utf-8", "surrogateescape"))
     capsys.readouterr()
     for _ in range(2):
         baseline_infer.main(tiny)
         assert baseline_infer.ANSWERS.read_bytes() == expected
-    assert whole <= set(path.read_text().splitlines(keepends=True))
+    assert whole <= set(path.read_text(errors="replace").splitlines(keepends=True))
 
 
 @pytest.mark.parametrize("what", ["params", "adapter", "code", "library", "processor"])
@@ -101,7 +103,8 @@ def test_what_changes_no_answer_is_not_in_the_name(workspace):
         names = {path.relative_to(identity.ROOT).as_posix() for path in identity.code_of(stage)}
         assert f"stages/{stage}.py" in names
         assert "stages/model/load.py" in names
-        assert not any("/runtime/" in name or "/report/" in name or "errors" in name for name in names)
+        assert not any("/report/" in name or "errors" in name for name in names)
+        assert {name for name in names if "/runtime/" in name} <= {"stages/runtime/processor.py"}
     assert "stages/train/loss.py" in {
         path.relative_to(identity.ROOT).as_posix() for path in identity.code_of("finetune_lora")
     }
@@ -120,5 +123,5 @@ def test_the_journals_not_used_for_longest_go_first(workspace, monkeypatch):
     with journal.opened("baseline_infer", [0], []):
         pass
     left = set(journal.HOME.glob("*.jsonl"))
-    assert len(left) == 3
-    assert paths[0] in left or paths[0].stat().st_mtime > 2000
+    used = max(left, key=lambda path: path.stat().st_mtime)
+    assert left == {used, *[path for path in paths if path != used][1:]}

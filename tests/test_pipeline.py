@@ -1,6 +1,7 @@
 """A real `dvc repro` in a fresh clone, on a model of two layers: every stage runs once, then only what changed."""
 
 import json
+import re
 
 import pytest
 
@@ -53,7 +54,10 @@ def test_metrics_and_plots_show(clone):
     assert "seconds" in run(clone, "dvc", "metrics", "show", *costs).stdout
     run(clone, "dvc", "plots", "show", "--out", "dvc_plots")
     page = (clone / "dvc_plots/index.html").read_text(encoding="utf-8")
-    assert ".svg" in page
+    pictures = re.findall(r'<img[^>]* src="([^"]+\.svg)"', page)
+    assert len(pictures) == 4
+    for picture in pictures:  # they are there without a network and without a script
+        assert "<svg" in (clone / "dvc_plots" / picture).read_text(encoding="utf-8")
 
 
 def test_a_second_repro_runs_nothing(clone):

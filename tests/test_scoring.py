@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.data.sources import builtin
+from stages.data.vignettes.catalogue import SCORES
 from stages.evaluate import grade as grading
 from stages.evaluate.graders.overlap import rouge_l
 from stages.files.errors import UserError
@@ -88,16 +89,24 @@ def graded(record, text):
     return grading.grade(record, text, relative_tolerance=0.01, overlap_threshold=0.4)
 
 
-def rows():
-    for number, row in enumerate(TABLE, 1):
-        marks = [pytest.mark.xfail(strict=True, reason="known miss")] if row.get("miss") else []
-        yield pytest.param(row, id=f"line {number}, {row['kind']}: {row.get('note', '')}", marks=marks)
+GROUPS = sorted({(row["kind"], row["reason"] or "right") for row in TABLE})
 
 
-@pytest.mark.parametrize("row", rows())
-def test_answer_is_graded_as_a_careful_reader_grades_it(row):
-    grade = graded(row, row["text"])
-    assert (grade.extracted, grade.correct, grade.reason) == (row["extracted"], row["correct"], row["reason"])
+def group(kind, reason):
+    """The rows of the table of one kind whose answers are right, or wrong for one reason."""
+    return [row for row in TABLE if (row["kind"], row["reason"] or "right") == (kind, reason)]
+
+
+@pytest.mark.parametrize(("kind", "reason"), GROUPS)
+def test_answers_are_graded_as_a_careful_reader_grades_them(kind, reason):
+    """Where a row says `miss` they are not: a grader that has learned it no longer needs the word."""
+    wrong = []
+    for row in group(kind, reason):
+        grade = graded(row, row["text"])
+        agrees = (grade.extracted, grade.correct, grade.reason) == (row["extracted"], row["correct"], row["reason"])
+        if agrees == row.get("miss", False):
+            wrong.append((row["text"], grade))
+    assert wrong == []
 
 
 def test_table_is_wide():
@@ -120,11 +129,13 @@ def test_any_text_gets_a_grade_that_agrees_with_itself(record, text):
         assert grade.extracted is None or grade.extracted in record["options"]
 
 
-@pytest.mark.parametrize("row", [row for row in TABLE if "think>" not in row["text"] and row["reason"] != "empty"])
-def test_thinking_changes_no_grade(row):
-    without = graded(row, row["text"])
-    assert graded(row, f"<think>Could be A, or 7, or measles. The answer is B.</think>{row['text']}") == without
-    assert graded(row, f"Could be A, or 7, or measles. The answer is B.\n</think>\n\n{row['text']}") == without
+@pytest.mark.parametrize(("kind", "reason"), [one for one in GROUPS if one[1] != "empty"])
+def test_thinking_changes_no_grade(kind, reason):
+    for row in group(kind, reason):
+        if "think>" not in row["text"]:
+            without = graded(row, row["text"])
+            assert graded(row, f"<think>Could be A, or 7, or measles. The answer is B.</think>{row['text']}") == without
+            assert graded(row, f"Could be A, or 7, or measles. The answer is B.\n</think>\n\n{row['text']}") == without
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record["kind"])
@@ -178,13 +189,13 @@ def test_a_short_answer_is_matched_and_its_overlap_still_shown():
     assert grade.overlap == pytest.approx(6 / 7)
 
 
-@pytest.mark.parametrize("row", islice(builtin.rows(11), 140), ids=lambda row: row["question"][:40])
-def test_built_in_answers_are_right_with_and_without_thinking_and_nothing_when_cut(row):
-    record = {"kind": "number", "question": row["question"], "answer": row["answer"]}
-    steps = row["reasoning"].rpartition(" Total")[0]
-    right = [
-        f"<think>\n{row['reasoning']}\n</think>\n{row['response']}",
-        f"{row['reasoning']}\n\n{row['response']}",
-    ]
-    assert all(graded(record, text).correct for text in [*right, row["reasoning"], row["response"]])
-    assert [graded(record, text).extracted for text in (steps, steps[: len(steps) // 2], row["question"])] == [None] * 3
+@pytest.mark.parametrize("number", range(len(SCORES)), ids=[score.name for score in SCORES])
+def test_built_in_answers_are_right_with_and_without_thinking_and_nothing_when_cut(number):
+    for row in islice(builtin.rows(11), number, 140, len(SCORES)):
+        record = {"kind": "number", "question": row["question"], "answer": row["answer"]}
+        steps = row["reasoning"].rpartition(" Total")[0]
+        whole = f"{row['reasoning']}\n\n{row['response']}"
+        right = [f"<think>\n{row['reasoning']}\n</think>\n{row['response']}", whole, row["reasoning"], row["response"]]
+        assert all(graded(record, text).correct for text in right)
+        for text in (steps, steps[: len(steps) // 2], row["question"]):
+            assert graded(record, text).extracted is None

@@ -38,6 +38,10 @@ NO_PARQUET = Text("{path}: not valid Parquet: {error}: write it again")
 NO_ROW_FITS = Text("prompt.max_length {max_length}: no training row fits: raise it")
 NO_CHAT_TEMPLATE = Text("prompt.style: chat: this model's tokenizer has no chat template: choose plain")
 CHAT_TEMPLATE_FAILED = Text("prompt.style: chat: this model's chat template fails ({error}): choose plain")
+FORMATTED = (
+    "{train} training rows of {tokens[median]} tokens (at most {tokens[max]}), {asked} to ask; above max_length: "
+    "{overlong[dropped]} dropped, {overlong[truncated]} truncated"
+)
 QUESTION_COUNT = Text(
     "prompt.style: chat: this model's chat template prints the question {count} times, not once: choose plain"
 )

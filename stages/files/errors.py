@@ -48,8 +48,11 @@ def not_made(path: Path) -> UserError:
     return UserError(f"{path}: not found: run `dvc repro`, which makes it")
 
 
-def damaged(where: str, reason: str) -> UserError:
-    """An output of an earlier stage cannot be read."""
+def damaged(where: str, error: Exception | None = None) -> UserError:
+    """An output of an earlier stage cannot be read; without an error, it holds something else than rows."""
+    reason = "no object" if error is None else f"no JSON, {getattr(error, 'msg', error)}"
+    if isinstance(error, UnicodeDecodeError):
+        reason = "not UTF-8"
     return UserError(f"{where}: damaged ({reason}): run `dvc repro`, which makes it again")
 
 

@@ -72,14 +72,14 @@ def read(path: Path) -> Iterator[Row]:
                 try:
                     row = json.loads(text)
                 except (ValueError, RecursionError) as error:
-                    raise errors.damaged(f"{path}, line {number}", f"no JSON, {getattr(error, 'msg', error)}") from None
+                    raise errors.damaged(f"{path}, line {number}", error) from None
                 if not isinstance(row, dict):
-                    raise errors.damaged(f"{path}, line {number}", "no object")
+                    raise errors.damaged(f"{path}, line {number}")
                 yield row
     except FileNotFoundError:
         raise errors.not_made(path) from None
-    except UnicodeDecodeError:
-        raise errors.damaged(str(path), "not UTF-8") from None
+    except UnicodeDecodeError as error:
+        raise errors.damaged(str(path), error) from None
 
 
 def count(path: Path) -> int | None:

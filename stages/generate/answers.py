@@ -57,13 +57,14 @@ def answer(model: Any, rows: list[Row], params: Params, kept: Kept) -> list[Row]
 def summary(answers: list[Row]) -> str:
     """How many answers there are, of how many tokens, and how many ended by themselves."""
     stopped = sum(row["finish_reason"] == "stop" for row in answers)
-    return f"{len(answers)} answers, {sum(row['tokens'] for row in answers)} tokens, {stopped} ended by themselves"
+    tokens = sum(row["tokens"] for row in answers)
+    return generation_errors.SUMMARY.format(answers=len(answers), tokens=tokens, stopped=stopped)
 
 
 def _generated(model: Any, rows: list[Row], generation: Generation, kept: Kept) -> list[Row]:
     """Token ids and finish reason of each row's answer, in order."""
     prompts = [row["prompt_ids"] for row in rows]
-    with tqdm(total=len(rows), desc="answers", unit="answer", mininterval=1) as progress:
+    with tqdm(total=len(rows), desc=generation_errors.ANSWERS, unit="answer", mininterval=1) as progress:
         if engine(generation).independent(model):
             keys = [records.fingerprint(ids) for ids in prompts]
             groups = [[index for index, key in enumerate(keys) if key not in kept]]

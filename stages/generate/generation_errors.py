@@ -2,6 +2,8 @@
 
 from stages.files.errors import Text
 
+ANSWERS, LOSSES = "answers", "reference loss"  # of the progress bars
+SUMMARY = "{answers} answers, {tokens} tokens, {stopped} ended by themselves"
 NEEDS_FULL_ATTENTION = Text(
     "generation.engine: continuous cannot run {model_type}, whose attention is not full everywhere: "
     "set it to transformers"

@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from stages.files import records
 from stages.files.records import Row
+from stages.generate import generation_errors
 
 TOKENS = 4096  # of a batch, padding included: more is no faster, and takes the memory of its activations
 
@@ -22,7 +23,7 @@ def reference_losses(network: Any, rows: list[Row], kept: MutableMapping[str, Ro
     order = [index for index, row in enumerate(rows) if "completion_ids" in row]
     order.sort(key=lambda index: -_length(rows[index]))
     losses: list[float | None] = [None] * len(rows)
-    progress = tqdm(total=len(order), desc="reference loss", unit="answer", mininterval=1)
+    progress = tqdm(total=len(order), desc=generation_errors.LOSSES, unit="answer", mininterval=1)
     with progress, torch.inference_mode():
         for batch in _batches(order, rows):
             chosen = [rows[index] for index in batch]

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from stages import params
-from stages.files.errors import UserError
+from stages.files.errors import explained
 from stages.model import base_model
 from stages.params.schema import Model
 
@@ -35,8 +35,10 @@ def main() -> int:
     parser.parse_args()
     try:
         print(where(params.load().model))
-    except UserError as error:
-        print(error, file=sys.stderr)
+    except Exception as error:
+        if (line := explained(error)) is None:
+            raise
+        print(line, file=sys.stderr)
         return 1
     return 0
 

@@ -1,7 +1,6 @@
 """Answers that outlive their run, reused for the same model, prompt and settings."""
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -23,11 +22,11 @@ class Journal(dict[str, Row]):
         """Read what is there, and open the file for more."""
         super().__init__()
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._path, self._file = path, path.open("a+", encoding="utf-8", newline="\n")
+        self._path, self._file = path, path.open("a+", encoding="utf-8", errors="replace", newline="\n")
         self._file.seek(0)
         damaged, line = 0, "\n"
         for line in self._file:
-            with suppress(ValueError):
+            with suppress(ValueError, TypeError, RecursionError):
                 key, row, digest = json.loads(line)
                 if digest == records.fingerprint([key, row]):
                     super().__setitem__(key, row)
@@ -65,7 +64,7 @@ def opened(stage: str, values: list[Any], inputs: list[Path]) -> Iterator[Journa
 
 def _prune(used: Path) -> None:
     """Remove the journals not used for longest, down to MOST bytes; the one in use stays."""
-    os.utime(used)
+    used.touch()
     journals = sorted(HOME.glob("*.jsonl"), key=lambda path: path.stat().st_mtime, reverse=True)
     total = 0
     for path in journals:

@@ -2,6 +2,10 @@
 
 from stages.files.errors import Text
 
+SUMMARY = (
+    "{steps} steps, loss {mean_loss:.3f}, last {loss:.3f}; {trainable_parameters:,} of {total_parameters:,} parameters "
+    "trained; W&B {wandb_mode}"
+)
 DIVERGED = Text(
     "training diverged: {name} is {value} at step {step}: lower training.learning_rate (it is {learning_rate})"
 )

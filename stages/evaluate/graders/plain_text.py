@@ -6,9 +6,6 @@ Patterns here and in the graders are bounded or possessive, so that reading take
 import re
 import unicodedata
 
-from stages.evaluate.thinking import CLOSE, OPEN, split
-
-__all__ = ["CLOSE", "OPEN", "after_thinking", "empty", "plain", "sentences"]
 LIMIT = 40_000  # characters; of a longer answer the end is read
 # Direction marks, zero-width characters, variation selectors, the keycap and emoji show nothing that is graded.
 UNSEEN = re.compile(
@@ -31,11 +28,6 @@ AROUND_WORDS = re.compile(r"['_](?:(?![^\W_])|(?<![^\W_].))")
 BLANKS, LINES = re.compile(r" [^\S\n]+|[^\S\n ][^\S\n]*"), re.compile(r" ?\n[ \n]*")
 SENTENCE = re.compile(r"\n|(?<=[.!?;]) |(?<=\d)\.(?=[A-Z][a-z])")
 SUPPOSES = re.compile(r"\bif\b.*\bwould\b|\bsome (?:would|might|may)\b", re.I)
-
-
-def after_thinking(text: str) -> str | None:
-    """What follows the thinking: see stages.evaluate.thinking, which replaces this."""
-    return split(text).answer
 
 
 def plain(text: str) -> str:

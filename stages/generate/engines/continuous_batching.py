@@ -48,7 +48,7 @@ def generate(
     def drop(active: list[int]) -> list[int]:
         return steps.drop([slot for slot, index in enumerate(active) if not left[index]], active)
 
-    with steps:
+    try:
         while waiting or active:
             while waiting and steps.size - len(active) >= min(len(waiting), max(1, int(steps.size * REFILL_SHARE))):
                 batch = _next_batch(waiting, prompts, 1 if independent(model) else steps.size - len(active))
@@ -62,10 +62,12 @@ def generate(
                     if left[index]:
                         yield piece(index, token)
             active = drop(active)
+    finally:  # also where the caller stops half-way
+        model.cache["steps"] = steps
 
 
 def _steps(model: Any, settings: Generation, length: int) -> Any:
-    """The steps of an earlier call where `length` tokens a row fit, else new ones."""
+    """The steps of an earlier call that has ended where `length` tokens a row fit, else new ones."""
     from stages.generate.engines.steps import Steps
     from stages.model.ops import varlen_attention
 
@@ -73,10 +75,12 @@ def _steps(model: Any, settings: Generation, length: int) -> Any:
     if not varlen_attention.plain(network.config):
         raise generation_errors.NEEDS_FULL_ATTENTION(model_type=network.config.model_type)
     size = min(settings.batch_size, settings.chunk_size)
-    made = model.cache.get("steps")
+    length = -(-length // LENGTHS) * LENGTHS
+    made = model.cache.pop("steps", None)  # a call that has not ended keeps its own
     if made is None or made.size != size or made.length < length:
-        model.cache["steps"] = None  # its memory first
-        model.cache["steps"] = made = Steps(network, size, -(-length // LENGTHS) * LENGTHS)
+        made = None  # its memory first
+        made = Steps(network, size, length)
+    made.limit(length)
     return made
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from queue import SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 from stages.files import records
@@ -32,8 +32,10 @@ def generate(model: Any, prompts: list[list[int]], settings: Generation) -> Iter
 def _columns(model: Any, prompts: list[list[int]], settings: Generation) -> Iterator[list[int]]:
     """The next token of each row, step by step, from a thread, as with transformers' streamers."""
     import torch
+    from transformers import StoppingCriteriaList
     from transformers.generation.streamers import BaseStreamer
 
+    abandoned = Event()
     queue: SimpleQueue[Any] = SimpleQueue()
 
     class Columns(BaseStreamer):
@@ -46,6 +48,9 @@ def _columns(model: Any, prompts: list[list[int]], settings: Generation) -> Iter
     ids = torch.tensor([[pad] * (width - len(one)) + one for one in prompts], device=device)
     mask = torch.tensor([[0] * (width - len(one)) + [1] * len(one) for one in prompts], device=device)
 
+    def stop(ids: torch.Tensor, scores: Any) -> torch.Tensor:
+        return torch.full(ids.shape[:1], abandoned.is_set(), device=ids.device)
+
     @torch.inference_mode()
     def run() -> None:
         try:
@@ -57,14 +62,20 @@ def _columns(model: Any, prompts: list[list[int]], settings: Generation) -> Iter
                 eos_token_id=sorted(model.stop_ids),
                 pad_token_id=pad,
                 streamer=Columns(),
+                stopping_criteria=StoppingCriteriaList([stop]),
             )
         except BaseException as error:  # raised again where it is read
             queue.put(error)
         queue.put(None)
 
-    Thread(target=run, daemon=True).start()
-    while (column := queue.get()) is not None:
-        if isinstance(column, BaseException):
-            raise column
-        if column.ndim == 1:  # the prompts come first, as they are
-            yield column.tolist()
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        while (column := queue.get()) is not None:
+            if isinstance(column, BaseException):
+                raise column
+            if column.ndim == 1:  # the prompts come first, as they are
+                yield column.tolist()
+    finally:  # also where the caller stops half-way: the model is another's then
+        abandoned.set()
+        thread.join()

@@ -25,7 +25,7 @@ class Slots:
         """Memory for all of it at once, on the model's device and in its type."""
         config = model.config
         dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        self.length = -(-length // BLOCK) * BLOCK
+        self.length = self.longest = -(-length // BLOCK) * BLOCK
         shape = (config.num_hidden_layers, 2, size, self.length, config.num_key_value_heads, dim)
         self.cache = torch.zeros(shape, dtype=model.dtype, device=model.device)
         # Tokens of a slot that are in the cache: what the next token attends to, beside itself.
@@ -74,7 +74,7 @@ class Slots:
         if query.is_cuda:
             starts = self.starts[: batch + 1], self.offsets[: batch + 1]
             flat = (one[:batch].flatten(0, 1) for one in (keys, values))
-            out = varlen_attention.flash(query[:, :, 0], *flat, starts, (1, self.length), scale, False, self.used)
+            out = varlen_attention.flash(query[:, :, 0], *flat, starts, (1, self.longest), scale, False, self.used)
             return out[:, None]
         count, width = self.mask.shape[0], self.mask.shape[-1]
         out = query.new_zeros(batch, heads // groups, groups, dim)

@@ -1,6 +1,6 @@
 """The two steps of a generation engine: read prompts into slots, add a token to each slot."""
 
-from typing import Any, Self
+from typing import Any
 
 import torch
 
@@ -11,26 +11,29 @@ LOOK = 8
 
 
 class Steps:
-    """Steps of a model with `size` slots of up to `length` tokens, as a context manager."""
+    """Steps of a model with `size` slots of up to `length` tokens."""
 
     def __init__(self, model: Any, size: int, length: int) -> None:
-        """Slots for the model; it is not touched before the context begins."""
+        """Slots for the model, which keeps its own attention between two steps."""
         self.size, self.length = size, length
         self._model = model
-        self._attention = model.config._attn_implementation
         # A row that ended is decoded until the next look.
         self._slots = Slots(model, size, length + LOOK)
         self._next = torch.zeros(size, dtype=torch.int64, device=model.device)
-        self._graphs: dict[int, Any] = {}
+        self._graphs: dict[tuple[int, int], Any] = {}
 
-    def __enter__(self) -> Self:
-        """Let the model attend over the slots."""
-        self._model.set_attn_implementation(NAME)
-        return self
+    def limit(self, length: int) -> None:
+        """No row of this call grows longer than `length`: a GPU's kernel is chosen by it, not by calls before."""
+        self._slots.longest = length + LOOK
 
-    def __exit__(self, *_: object) -> None:
-        """Give the model its own attention back."""
-        self._model.set_attn_implementation(self._attention)
+    def _hidden(self, **inputs: Any) -> torch.Tensor:
+        """The last hidden states of the model, attending over the slots."""
+        config = self._model.config
+        own, config._attn_implementation = config._attn_implementation, NAME
+        try:
+            return self._model.base_model(**inputs, slots=self._slots, use_cache=False).last_hidden_state
+        finally:
+            config._attn_implementation = own
 
     @torch.inference_mode()
     def read(self, prompts: list[list[int]], first: int) -> list[int]:
@@ -40,7 +43,7 @@ class Steps:
         # Padded on the right: causal attention never looks there, and decoding overwrites it.
         ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(prompt) for prompt in prompts], batch_first=True)
         self._slots.for_prompts(first, len(prompts))
-        hidden = self._model.base_model(input_ids=ids.to(device), slots=self._slots, use_cache=False).last_hidden_state
+        hidden = self._hidden(input_ids=ids.to(device))
         ends = hidden[torch.arange(len(prompts), device=device), lengths - 1]
         self._next[first : first + len(prompts)] = self._model.get_output_embeddings()(ends).argmax(-1)
         self._slots.filled[first : first + len(prompts)] = lengths
@@ -83,12 +86,7 @@ class Steps:
         slots = self._slots
         slots.for_tokens(count)
         count = count if self._next.is_cuda else self.size
-        hidden = self._model.base_model(
-            input_ids=self._next[:count, None],
-            position_ids=slots.filled[:count, None],
-            slots=slots,
-            use_cache=False,
-        ).last_hidden_state
+        hidden = self._hidden(input_ids=self._next[:count, None], position_ids=slots.filled[:count, None])
         self._next[:count] = self._model.get_output_embeddings()(hidden[:, 0]).argmax(-1)
         # Slots beyond those in use are decoded too, where their number was rounded up: they stay within the cache.
         slots.filled[:count] = (slots.filled[:count] + 1).clamp_(max=slots.length - 1)
@@ -97,9 +95,10 @@ class Steps:
         """The replay of a step of at least `count` slots: numbers are rounded up, for few graphs."""
         sizes = sorted({1, 4, *(self.size * part // 8 for part in range(1, 8))})
         rounded = next((size for size in sizes if count <= size <= self.size), self.size)
-        if rounded not in self._graphs:
-            self._graphs[rounded] = self._capture(rounded)
-        return self._graphs[rounded].replay
+        key = rounded, self._slots.longest
+        if key not in self._graphs:
+            self._graphs[key] = self._capture(rounded)
+        return self._graphs[key].replay
 
     def _capture(self, count: int) -> Any:
         """A step of `count` slots as a CUDA graph; tokens and lengths stay as they are."""
