@@ -335,7 +335,7 @@ def test_what_is_no_file_is_one_line_and_no_wait(kind, here, refused):
 BY_STAGE = dict(
     zip(
         ["fetch_dataset", "format_prompts", "baseline_infer", "finetune_lora", "post_infer", "compare"],
-        ["thousands of keys", "utf-16", "no steps", "deep", "layers that are not there"],
+        ["list at the top", "thousands of keys", "utf-16", "no steps", "deep", "layers that are not there"],
         strict=True,
     )
 )
