@@ -168,6 +168,15 @@ def test_one_question_about_two_contexts_is_two_questions(ask):
     assert cleaner.dropped == {"duplicate question": 1}
 
 
+def test_one_question_with_other_options_is_another_question(ask):
+    stem = "Which of these statements is true?"
+    rows = [{"q": stem, "a": "A", "o": [f"Statement {index}", f"Remark {index}"]} for index in range(4)]
+    again = [{**rows[1], "o": rows[1]["o"][::-1]}, {**rows[2], "q": stem.upper(), "o": ["STATEMENT 2", "remark  2."]}]
+    kept, cleaner = ask([*rows, *again], {"options": "o"})
+    assert [row["options"]["A"] for row in kept] == [f"Statement {index}" for index in range(4)]
+    assert cleaner.dropped == {"duplicate question": 2}
+
+
 @pytest.mark.parametrize(
     ("row", "reason"),
     [

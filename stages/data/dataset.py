@@ -9,7 +9,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from stages.data import data_errors
 from stages.data.sources import builtin, hub_dataset, local_files
@@ -78,7 +78,7 @@ class Cleaner:
             return self.drop("no word in question")
         if reason := finish(record):
             return self.drop(reason)
-        key = hash_of(record["question"])
+        key = hash_of(record["question"], record.get("options", {}).values())
         if key in self._questions:
             return self.drop("duplicate question")
         self._questions.add(key)
@@ -117,9 +117,9 @@ def normalise(question: str) -> str:
     return " ".join(re.findall(r"\w+", "".join(letter for letter in text if not unicodedata.combining(letter))))
 
 
-def hash_of(question: str) -> int:
-    """64 bits of the SHA-256 of the normalised question."""
-    return int(records.fingerprint(normalise(question)), 16)
+def hash_of(question: str, options: Iterable[str] = ()) -> int:
+    """64 bits of the SHA-256 of the normalised question and its options, in any order."""
+    return int(records.fingerprint("\n".join([normalise(question), *sorted(map(normalise, options))])), 16)
 
 
 def is_held_out(question: str, eval_share: float) -> bool:
