@@ -73,6 +73,20 @@ TRICKY = [
 ]
 TRICKY += ["a base excess of -500 mmol", "(?P<x>", "a|b\\", "[[:alpha:]]", "-- -1 --- -x-y", "((((", "\\Z\\"]
 TAGGED = ["</think>", "7</think>7", "<think>", "<THINK>", "so </Think> that"]
+ERRORS = [
+    "#NAME?",
+    "#REF!",
+    "#VALUE!",
+    "#N/A",
+    "#DIV/0!",
+    "#NUM!",
+    "#NULL!",
+    "#SPILL!",
+    "#WERT!",
+    "#NV",
+    "Err:508",
+    "#n/a",
+]
 CONTROLS = ["a\0b", "\x1b[2Jx", "q\x07q", "del\x7fdel", "it\x92s"]
 
 
@@ -134,6 +148,7 @@ def fetch(tmp_path, monkeypatch, values, capsys):
 # --- hostile rows ---------------------------------------------------------------------------------------------------
 
 KEPT = [{**ROW, "q": f"{text} What is this?", "short": text} for text in TRICKY]
+KEPT += [{**ROW, "q": f"{text} ?", "short": f"is {text}"} for text in ERRORS]
 KEPT += [{**ROW, "think": text, "say": text} for text in TRICKY if not dataset.TAG.search(text)]
 KEPT += [{**ROW, "q": "Long? " + "word " * 50_000}, {**ROW, "q": "x" * 200_000}, {**ROW, "more": "y" * 1_000_000}]
 DROPPED = [({**ROW, "think": text}, "think tag in reasoning") for text in TAGGED]
@@ -144,6 +159,9 @@ for ours, theirs in COLUMNS.items():
     DROPPED += [({**ROW, theirs: "z" * 1_000_000}, f"overlong {ours}"), ({**ROW, theirs: " \u00a0\t"}, f"empty {ours}")]
 DROPPED += [({**ROW, "q": text}, "no word in question") for text in ("?", "…!", "🩺🩺", "\u200b\u200b", "<>")]
 DROPPED += [({**ROW, "q": text}, "duplicate question") for text in ("What is number 3?", "«WHAT is number\t3…»")]
+DROPPED += [
+    ({**ROW, theirs: f" {text}"}, f"spreadsheet error in {ours}") for text in ERRORS for ours, theirs in COLUMNS.items()
+]
 # Values that CSV has no types for.
 TYPED = [({**ROW, theirs: None}, f"no {ours}") for ours, theirs in COLUMNS.items()]
 TYPED += [
@@ -460,6 +478,7 @@ OPTIONS = [
     (5, "unreadable options"),
     (["yes", "n\0o"], "control characters in options"),
     (["yes", "o" * 600_000], "overlong options"),
+    (["yes", "#REF!"], "spreadsheet error in options"),
     (["no", "maybe"], "answer is no option"),
 ]
 

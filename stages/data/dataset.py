@@ -23,6 +23,8 @@ LONGEST = 500_000  # characters; prompt.max_length allows no more than 131,072 t
 # All but tab, line ends and form feed: they come from another encoding, or from a file that is no text.
 CONTROL = re.compile("[\0-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 HALF = re.compile("[\ud800-\udfff]")
+# A whole cell of a spreadsheet's error, in any language: #NAME?, #DIV/0!, #BEZUG!, #N/A, #NV, Err:508.
+ERROR = re.compile(r"#\S{1,20}[!?]|#(?:N/?[ADV]|GETTING_DATA)|Err:5\d\d", re.IGNORECASE)
 TAG = re.compile(r"</?think>", re.IGNORECASE)
 
 
@@ -106,6 +108,8 @@ def flaw(text: str) -> str | None:
         return "empty"
     if len(text) > LONGEST:
         return "overlong"
+    if ERROR.fullmatch(text):
+        return "spreadsheet error in"
     if CONTROL.search(text):
         return "control characters in"
     return "broken characters in" if HALF.search(text) else None
