@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from stages.data import dataset
-from stages.data.leaks import GRAM, SAME, SIMILAR, Leaks
+from stages.data.leaks import PASSAGE, SAME, SIMILAR, Leaks
 from stages.data.sources import builtin
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,9 +56,9 @@ def paragraphs(bank, count, seed):
     return [" ".join(rng.sample(bank, rng.randint(3, 6))) for _ in range(count)]
 
 
-def salad(rng, count):
+def salad(rng, count, letters=8):
     """Words that were never seen before."""
-    return ["".join(rng.choices(string.ascii_lowercase, k=8)) for _ in range(count)]
+    return ["".join(rng.choices(string.ascii_lowercase, k=letters)) for _ in range(count)]
 
 
 def rows(questions, name="mine"):
@@ -157,13 +157,13 @@ def test_a_changed_copy_is_found_as_another_question(change, asked):
     copies = {question: change(question, rng) for question in ASKED}
     changed = {q: copy for q, copy in copies.items() if dataset.normalise(q) != dataset.normalise(copy)}
     assert len(changed) > 200
-    missed = [copy for copy in changed.values() if asked.reason(copy) not in {("mine", GRAM), ("mine", SIMILAR)}]
-    assert not missed
+    assert not [copy for copy in changed.values() if asked.reason(copy) is None]
 
 
-def test_where_every_tenth_word_is_changed_only_the_bag_of_words_finds_the_copy(asked):
+def test_where_every_tenth_word_is_changed_and_all_are_moved_only_the_bag_of_words_finds_the_copy(asked):
     rng = random.Random(3)
-    reasons = [asked.reason(tenth(4, False)(dataset.normalise(question), rng)) for question in ASKED]
+    moved = [tenth(4, False)(dataset.normalise(question), rng).split() for question in ASKED]
+    reasons = [asked.reason(" ".join(rng.sample(words, len(words)))) for words in moved]
     assert reasons == [("mine", SIMILAR)] * len(ASKED)
 
 
@@ -173,7 +173,7 @@ def test_words_that_are_said_again_count_again():
     leaks = Leaks(rows([" ".join(words)]))
     changed = [*words]
     changed[5::10] = salad(rng, 4)
-    assert leaks.reason(" ".join(changed)) == ("mine", SIMILAR)
+    assert leaks.reason(" ".join(rng.sample(changed, 40))) == ("mine", SIMILAR)
     assert leaks.reason(" ".join(dict.fromkeys(words))) is None
 
 
@@ -205,28 +205,37 @@ def test_similar_is_four_fifths_of_the_words_or_one_in_ten_changed(length, chang
     assert {leaks.reason(" ".join(words)) for words in questions} == {expected}
 
 
-# --- thirteen words in a row ------------------------------------------------------------------------------------------
+# --- forty letters in a row -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("place", [0, 1, 200, 386, 387])
-def test_thirteen_words_in_a_row_are_a_leak_and_twelve_are_none(place):
+@pytest.mark.parametrize("place", [0, 1, 200, 382, 383])
+def test_forty_letters_in_a_row_of_six_words_are_a_leak_and_fewer_are_none(place):
     rng = random.Random(place)
-    words = salad(rng, 400)
-    passage, question = " ".join(words[:390]), " ".join(words[390:])
+    words = salad(rng, 400, letters=6)
+    passage, question = " ".join(words[:385]), " ".join(words[385:])
     leaks = Leaks(rows([f"{passage}\n\n{question}?"]))
-    for count, expected in ((13, ("mine", GRAM)), (12, None)):
-        text = salad(rng, 30)
-        text[15:15] = words[place : place + count]
+    for count, expected in ((7, ("mine", PASSAGE)), (6, None)):
+        shared = words[place : place + count]
+        text = [*salad(rng, 15), *shared, *salad(rng, 15)]
         assert leaks.reason(" ".join(text).capitalize()) == expected
-        assert leaks.reason(", ".join(words[place : place + count])) == expected
+        assert leaks.reason(", ".join(shared)) == expected
+        assert leaks.reason("What is it?", "So.", f"It is {'-'.join(shared)}.") == expected
 
 
-def test_a_question_under_thirteen_words_leaks_only_as_a_whole():
-    leaks = Leaks(rows(["What is the first drug for a child with croup and stridor?"]))
-    assert leaks.reason("what is the first drug, for a child with croup and stridor") == ("mine", SAME)
-    assert leaks.reason("In croup and stridor, what is the first drug for a child with") == ("mine", SIMILAR)
-    assert leaks.reason("Say it: what is the first drug for a child with croup and stridor? Tell me at once.") is None
-    assert leaks.reason("What is the last drug for an adult with croup and stridor?") is None
+def test_forty_letters_of_fewer_words_are_a_leak_only_as_a_whole_question():
+    term = "transjugular intrahepatic portosystemic shunt"
+    leaks = Leaks(rows([f"A woman of 54 with cirrhosis has a {term}; why is she drowsy?"]))
+    assert leaks.reason(f"What is the name of a {term.upper()}?") is None
+    leaks = Leaks(rows([f"{term}?"]))
+    assert leaks.reason("Name one.", f"Perhaps a {term.upper()}, or another.") == ("mine", PASSAGE)
+
+
+def test_a_question_under_forty_letters_leaks_only_as_a_whole():
+    leaks = Leaks(rows(["What is the first drug for croup and stridor?"]))
+    assert leaks.reason("what is the first drug, for croup and stridor") == ("mine", SAME)
+    assert leaks.reason("In croup and stridor, what is the first drug for") == ("mine", SIMILAR)
+    assert leaks.reason("Say it: what is the first drug for croup and stridor? Tell me at once.") is None
+    assert leaks.reason("What is the last drug for croup or asthma?") is None
 
 
 STOCK = "which of the following is the most likely cause of this patient's symptoms?"
@@ -234,32 +243,137 @@ STOCK = "which of the following is the most likely cause of this patient's sympt
 
 @pytest.mark.parametrize(
     ("total", "with_it", "stock"),
-    [
-        (1, 1, False),
-        (10, 10, False),
-        (11, 11, True),
-        (200, 10, False),
-        (200, 11, True),
-        (300, 15, False),
-        (300, 16, True),
-    ],
+    [(1, 1, False), (3, 3, False), (4, 4, True), (200, 6, False), (200, 7, True), (300, 9, False), (300, 10, True)],
 )
 def test_a_phrase_of_common_words_is_no_leak(total, with_it, stock):
     rng = random.Random(total)
     asked = [" ".join(salad(rng, 30)) + (f" {STOCK}" if index < with_it else "") for index in range(total)]
     other = rows([" ".join(salad(rng, 20)) for _ in range(400)], "other")
-    learned = f"{' '.join(salad(rng, 30))} {STOCK}"
+    end = asked[0].split()[27:]
     for leaks in (Leaks(rows(asked)), Leaks(rows(asked) + other)):
-        assert leaks.reason(learned) == (None if stock else ("mine", GRAM))
-        end = " ".join(asked[0].split()[28:])
-        one, two = " ".join(end.split()[1:14]), " ".join(end.split()[:13])
-        assert leaks.reason(f"{' '.join(salad(rng, 30))} {one}") == (None if stock else ("mine", GRAM))
-        assert leaks.reason(f"{' '.join(salad(rng, 30))} {two}") == ("mine", GRAM)
+        for rare, expected in ((0, stock), (2, stock), (3, False)):  # words of eight letters
+            learned = " ".join([*salad(rng, 30), *end[3 - rare :]])
+            assert leaks.reason(learned) == (None if expected else ("mine", PASSAGE))
 
 
 def test_words_that_one_question_repeats_are_not_common():
     words = salad(random.Random(11), 13)
-    assert Leaks(rows([" ".join(words * 20)])).reason(" ".join(words)) == ("mine", GRAM)
+    assert Leaks(rows([" ".join(words * 20)])).reason(" ".join(words)) == ("mine", PASSAGE)
+
+
+# --- ten kinds of overlap, with the share of each that is found -------------------------------------------------------
+
+LOOKALIKE = str.maketrans("aceopxyisjABEHKMOPTX", "асеорхуіѕјАВЕНКМОРТХ")
+FILLER = "Let me think about this before I say anything at all."
+
+
+def choices(count):
+    """Questions with four options each, of several words that no other has."""
+    rng = random.Random(20)
+    return [
+        {"set": "mine", "question": question, "options": {one: " ".join(salad(rng, 3, 6)) for one in "ABCD"}}
+        for question in rng.sample([one for one in ASKED if one in SCORED], count)
+    ]
+
+
+CHOICES = choices(60)
+
+
+def listed(row, form="{}. {}", between="\n"):
+    return between.join(form.format(letter, text) for letter, text in row["options"].items())
+
+
+def typo(text, rng):
+    """Two letters swapped in one of eight words."""
+    words = text.split()
+    for at in rng.sample(range(len(words)), len(words) // 8):
+        start = rng.randrange(max(1, len(words[at]) - 1))
+        words[at] = words[at][:start] + words[at][start : start + 2][::-1] + words[at][start + 2 :]
+    return " ".join(words)
+
+
+def synonyms(text, rng):
+    """Another word for one of eight, at random places."""
+    words = text.split()
+    for at in rng.sample(range(len(words)), len(words) // 8):
+        (words[at],) = salad(rng, 1)
+    return " ".join(words)
+
+
+def line_ends(text, rng):
+    """Every fourth word divided at a line end."""
+    words = text.split()
+    return " ".join(w if at % 4 or not w.isalpha() else f"{w[:3]}-\n{w[3:]}" for at, w in enumerate(words))
+
+
+OVERLAPS = {
+    "look-alike letters": (1.0, lambda row, rng: [row["question"].translate(LOOKALIKE)]),
+    "no spaces": (1.0, lambda row, rng: ["".join(row["question"].split())]),
+    "hyphens at line ends": (1.0, lambda row, rng: [line_ends(row["question"], rng)]),
+    "invisible characters": (1.0, lambda row, rng: ["\u200b\u00ad".join(row["question"])]),
+    "in the reasoning": (1.0, lambda row, rng: ["Other?", f"{FILLER} {row['question']} {FILLER}", "Yes."]),
+    "disguised in the response": (
+        1.0,
+        lambda row, rng: ["Other?", "So.", f"{FILLER}{line_ends(row['question'].translate(LOOKALIKE), rng)}{FILLER}"],
+    ),
+    "options as lines": (1.0, lambda row, rng: [f"Other?\n{listed(row)}"]),
+    "options in a sentence": (1.0, lambda row, rng: ["Other?", f"It is {listed(row, '{1}', ', ')}.", "A."]),
+    "a typo in eight words": (0.95, lambda row, rng: [typo(row["question"], rng)]),
+    "one word in eight replaced": (0.95, lambda row, rng: [synonyms(row["question"], rng)]),
+}
+
+
+@pytest.fixture(scope="module")
+def asked_choices():
+    return Leaks(CHOICES)
+
+
+@pytest.mark.parametrize("kind", OVERLAPS)
+def test_planted_overlaps_are_found(kind, asked_choices):
+    least, plant = OVERLAPS[kind]
+    rng = random.Random(21)
+    found = [asked_choices.reason(*plant(row, rng)) for row in CHOICES]
+    assert sum(one is not None for one in found) >= least * len(found), [
+        row["question"] for row, one in zip(CHOICES, found, strict=True) if one is None
+    ]
+    if least == 1.0:
+        assert SIMILAR not in {rule for _, rule in found}
+
+
+def test_one_stem_with_other_options_is_another_question():
+    stem, rng = "Which of these statements about the thyroid gland is true?", random.Random(22)
+    *four, other = [{one: " ".join(salad(rng, 3)) for one in "AB"} for _ in range(5)]
+    asked = [{"set": "mine", "question": stem, "options": options} for options in four]
+    leaks = Leaks(asked)
+    for row in asked:
+        assert leaks.reason(f"{stem}\n{listed(row)}") == ("mine", SAME)
+        assert leaks.reason(f"{stem} {listed(row, '{1}', ', ')}") == ("mine", SAME)
+    assert leaks.reason(f"{stem}\n{listed({'options': other})}") is None
+    assert leaks.reason(stem) is None
+    assert Leaks(asked[:1]).reason(stem) == ("mine", SAME)  # no other question has it
+
+
+def test_options_that_other_questions_have_too_are_no_leak():
+    options = {"A": "yes, in every case that was seen", "B": "no, in none of the cases", "C": "in some of the cases"}
+    rng = random.Random(23)
+    asked = [{"set": "mine", "question": " ".join(salad(rng, 20)), "options": options} for _ in range(9)]
+    assert Leaks(asked).reason(f"Other?\n{listed(asked[0])}") is None
+    assert Leaks(asked[:1]).reason(f"Other?\n{listed(asked[0])}") == ("mine", PASSAGE)
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        "一名五十四岁女性患者，因双手麻木三个月就诊，夜间加重。既往有２型糖尿病病史，最可能的诊断是什么？",
+        "一名 54 岁女性患者因双手麻木三个月就诊 夜间加重 既往有 2 型糖尿病病史 最可能的诊断是什么",
+        "一名54岁女性患者，因两手麻木三个月就诊，夜间加重。既往有2型糖尿病病史，最可能的诊断是什么？",
+    ],
+)
+def test_a_language_without_spaces_is_compared_letter_by_letter(copy):
+    asked = "一名54岁女性患者，因双手麻木三个月就诊，夜间加重。既往有2型糖尿病病史，最可能的诊断是什么？"
+    leaks = Leaks(rows([asked]))
+    assert leaks.reason(copy) is not None
+    assert leaks.reason("一名男性患者，因胸痛两小时就诊，心电图示ST段抬高，应首先给予什么治疗？") is None
 
 
 # --- what is no copy --------------------------------------------------------------------------------------------------
@@ -320,19 +434,19 @@ def test_the_first_rule_that_applies_is_named_whichever_set_it_finds():
     question = " ".join(words)
     part = " ".join(words[:20] + salad(rng, 40))
     similar = " ".join(random.Random(7).sample(words, 40))
-    expected = [("c", question, SAME), ("b", part, GRAM), ("a", similar, SIMILAR)]
+    expected = [("c", question, SAME), ("b", part, PASSAGE), ("a", similar, SIMILAR)]
     for first, (name, _, rule) in enumerate(expected):
         leaks = Leaks({"set": name, "question": text} for name, text, _ in expected[first:])
         assert leaks.reason(question) == (name, rule)
 
 
-@pytest.mark.parametrize("rule", [SAME, GRAM, SIMILAR])
+@pytest.mark.parametrize("rule", [SAME, PASSAGE, SIMILAR])
 def test_of_several_sets_the_first_by_name_is_named_in_any_order(rule):
     rng = random.Random(8)
     words = salad(rng, 40)
     texts = {
         SAME: [" ".join(words), " ".join(words).upper(), "? ".join(words)],
-        GRAM: [" ".join(words[start : start + 20] + salad(rng, 20)) for start in (0, 0, 18)],
+        PASSAGE: [" ".join(words[start : start + 20] + salad(rng, 20)) for start in (0, 0, 18)],
         SIMILAR: [" ".join(rng.sample(words, 40)) for _ in range(3)],
     }[rule]
     unrelated = rows([" ".join(salad(rng, 30)) for _ in range(20)], "a")
@@ -369,7 +483,7 @@ def test_neither_the_order_of_the_rows_nor_pythons_hash_seed_changes_a_reason(as
         )
         found.append(json.loads(done.stdout))
     assert found[0] == found[1] == found[2]
-    assert {tuple(one) if one else one for one in found[0]} >= {None, ("even", GRAM), ("odd", SIMILAR)}
+    assert {tuple(one) if one else one for one in found[0]} >= {None, ("even", PASSAGE), ("odd", SIMILAR)}
 
 
 def test_memory_does_not_grow_with_the_questions_that_are_compared(asked):

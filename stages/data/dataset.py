@@ -25,6 +25,11 @@ CONTROL = re.compile("[\0-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 HALF = re.compile("[\ud800-\udfff]")
 # A whole cell of a spreadsheet's error, in any language: #NAME?, #DIV/0!, #BEZUG!, #N/A, #NV, Err:508.
 ERROR = re.compile(r"#\S{1,20}[!?]|#(?:N/?[ADV]|GETTING_DATA)|Err:5\d\d", re.IGNORECASE)
+# Casefolded Cyrillic, Greek, Armenian and other letters that look like Latin ones.
+LOOKALIKES = str.maketrans(
+    "авекмнорстухѕіјԁһԛԝӏг" + "αεικνορτυχηγ" + "օոսհ" + "ıɑɡøłđħ",
+    "abekmhopctyxsijdhqwlr" + "aeikvoptuxny" + "onuh" + "iagoldh",
+)
 TAG = re.compile(r"</?think>", re.IGNORECASE)
 
 
@@ -116,9 +121,14 @@ def flaw(text: str) -> str | None:
 
 
 def normalise(question: str) -> str:
-    """A question without case, punctuation, accents and spacing: equal ones are one question."""
-    text = unicodedata.normalize("NFKD", question).casefold()
-    return " ".join(re.findall(r"\w+", "".join(letter for letter in text if not unicodedata.combining(letter))))
+    """A question without case, punctuation, accents and look-alikes: equal ones are one question.
+
+    Format characters, such as a zero-width space or a soft hyphen, are left out.
+    """
+    if not question.isascii():
+        text = unicodedata.normalize("NFKD", question).casefold().translate(LOOKALIKES)
+        question = "".join(one for one in text if not unicodedata.combining(one) and unicodedata.category(one) != "Cf")
+    return " ".join(re.findall(r"\w+", question.casefold()))
 
 
 def hash_of(question: str, options: Iterable[str] = ()) -> int:
