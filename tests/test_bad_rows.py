@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 from unittest import mock
 
 import pyarrow as pa
@@ -110,6 +111,7 @@ def fetch(tmp_path, monkeypatch, values, capsys):
                 "source": "files",
                 "kind": "open",
                 "rows": 999,
+                "answer_key": "text" if changes.get("kind") == "choice" else None,
                 "options": None,
                 "data_files": [name],
             }
@@ -440,6 +442,7 @@ def test_what_is_not_there_is_told_before_anything_is_fetched(fetch, values, mon
     monkeypatch.setattr(hub_dataset, "rows", mock.Mock(side_effect=AssertionError("fetched")))
     values["dataset"] |= {"builtin": {"seed": 1, "scores": ["CURB-66"]}, "source": "builtin"}
     one = {"name": "theirs", "source": "hub", "kind": "open", "rows": 9, "options": None, "columns": ASKED}
+    one["answer_key"] = None
     one["hub"] = {"path": "some/where", "name": None, "split": "test", "revision": "0" * 40}
     values["evaluation_sets"] = [one]
     monkeypatch.setattr(hub_dataset, "rows", lambda _: (pytest.fail("fetched") for _ in range(1)))
@@ -479,7 +482,7 @@ OPTIONS = [
     (["yes", "n\0o"], "control characters in options"),
     (["yes", "o" * 600_000], "overlong options"),
     (["yes", "#REF!"], "spreadsheet error in options"),
-    (["no", "maybe"], "answer is no option"),
+    (["no", "maybe"], "answer is no option by text"),
 ]
 
 
@@ -507,7 +510,7 @@ def test_an_option_is_one_line_so_that_it_adds_no_other(fetch):
 def test_a_row_that_is_dropped_takes_no_question_from_a_later_one(fetch):
     rows = [{"q": "Is it?", "short": answer, "o": ["yes", "no"]} for answer in ("perhaps", "yes", "no")]
     _, metrics = fetch(fetch.write(rows, "rows.jsonl"), "evaluation set", {"options": "o"}, kind="choice")
-    assert metrics is None or metrics["dropped"]["mine"] == {"answer is no option": 1, "duplicate question": 1}
+    assert metrics is None or metrics["dropped"]["mine"] == {"answer is no option by text": 1, "duplicate question": 1}
     cleaner = Cleaner()
     first = {"question": "Is it?", "reasoning": "<think>", "response": "Yes."}
     assert cleaner.clean(first, OPEN) is None
@@ -519,7 +522,7 @@ def test_a_row_that_is_dropped_takes_no_question_from_a_later_one(fetch):
 def test_a_number_that_is_asked_for_is_read_by_the_grader_as_it_was_meant(text):
     record = {"question": "How many?", "answer": text}
     meant = float(text.replace(",", ""))
-    if evaluation_sets._finish(record, "number", None) is None:
+    if evaluation_sets._finish(record, SimpleNamespace(kind="number"), None) is None:
         assert numerals.read(plain(record["answer"])) == meant
     else:
         assert math.isinf(meant)
@@ -565,24 +568,26 @@ def test_what_is_learned_closes_its_thinking_once_and_is_graded_by_its_response(
         assert thinking.split(text).answer == record["response"]
 
 
+KEYS = ["letter", "index_from_0", "index_from_1", "text"]
 ANYTHING = st.none() | st.booleans() | st.integers() | st.floats() | TEXTS | st.text(st.characters(), max_size=20)
 MANY = st.lists(ANYTHING, max_size=4) | st.dictionaries(st.sampled_from("ABCabc1"), ANYTHING, max_size=4)
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.sampled_from(["choice", "number", "open"]), ANYTHING, ANYTHING, ANYTHING | MANY, TEXTS)
+@given(st.sampled_from([*KEYS, "number", "open"]), ANYTHING, ANYTHING, ANYTHING | MANY, TEXTS)
 def test_any_row_is_dropped_by_a_reason_or_can_be_written_and_graded(kind, question, answer, options, text):
     cleaner = Cleaner()
+    one = SimpleNamespace(kind="choice" if kind in KEYS else kind, answer_key=kind)
     record = cleaner.clean(
         {"q": question, "a": answer},
         {"question": "q", "answer": "a"},
-        lambda one: evaluation_sets._finish(one, kind, options),
+        lambda record: evaluation_sets._finish(record, one, options),
     )
     assert (record is None) == (cleaner.dropped.total() == 1)
     if record is not None:
         records.line(record).encode()
         for said in (text, f"The answer is {record['answer']}.", prompts.question_text(record)):
-            grade.grade({**record, "kind": kind}, said, relative_tolerance=0.01, overlap_threshold=0.4)
+            grade.grade({**record, "kind": one.kind}, said, relative_tolerance=0.01, overlap_threshold=0.4)
 
 
 @pytest.fixture(scope="module")

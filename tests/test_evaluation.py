@@ -27,6 +27,7 @@ def ask(values, tmp_path, monkeypatch):
     def ask(raw, columns=(), **changes):
         (tmp_path / "data/input/set.jsonl").write_text("".join(map(records.line, raw)), encoding="utf-8")
         one = {"name": "mine", "source": "files", "kind": "choice", "rows": 100, "options": None}
+        one |= {"answer_key": None if changes.get("kind", "choice") != "choice" else "letter"}
         one |= {"data_files": ["set.jsonl"], **changes}
         one["columns"] = {"question": "q", "answer": "a", "options": None, "context": None, **dict(columns)}
         cleaner = Cleaner()
@@ -100,46 +101,81 @@ def test_there_may_be_as_many_options_as_letters():
     assert options_of(MANY[:26]) == dict(zip(ascii_uppercase, MANY, strict=False))
 
 
+TRAP = {"A": "AB", "B": "A", "C": "O", "D": "B"}  # blood groups: texts that are other options' letters
+COUNTS = {"A": "1", "B": "2", "C": "3", "D": "4"}
+
+
 @pytest.mark.parametrize(
-    ("answer", "letter"),
+    ("answer_key", "answer", "options", "letter"),
     [
-        ("C", "C"),
-        ("c", "C"),
-        ("C. Rest", "C"),
-        ("C) rest", "C"),
-        ("(C) Rest", "C"),
-        ("C: Rest ", "C"),
-        ("Rest", "C"),
-        ("REST", "C"),
-        ("D", None),
-        ("C. Iron", None),
-        ("D. Rest", None),
-        ("Water", None),
-        ("A and B", None),
-        ("AB", None),
-        ("", None),
+        ("letter", "C", ABC, "C"),
+        ("letter", "c", ABC, "C"),
+        ("letter", "(C)", ABC, "C"),
+        ("letter", "C.", ABC, "C"),
+        ("letter", "C. Rest", ABC, "C"),
+        ("letter", "C) rest", ABC, "C"),
+        ("letter", "(C) Rest", ABC, "C"),
+        ("letter", "C: Rest", ABC, "C"),
+        ("letter", "C. Iron", ABC, None),  # which of the two?
+        ("letter", "D. Rest", ABC, None),
+        ("letter", "D", ABC, None),
+        ("letter", "Rest", ABC, None),
+        ("letter", "2", ABC, None),
+        ("letter", "A and B", ABC, None),
+        ("letter", "AB", ABC, None),
+        ("letter", "", ABC, None),
+        ("letter", "A", TRAP, "A"),
+        ("letter", "2", COUNTS, None),
+        ("letter", "A", {}, None),
+        ("text", "Rest", ABC, "C"),
+        ("text", "REST", ABC, "C"),
+        ("text", "C", ABC, None),
+        ("text", "Water", ABC, None),
+        ("text", "A", TRAP, "B"),
+        ("text", "AB", TRAP, "A"),
+        ("text", "B", TRAP, "D"),
+        ("text", "2", COUNTS, "B"),
+        ("text", "E. coli", {"A": "S. aureus", "B": "E. coli", "E": "None"}, "B"),
+        ("text", "Same", {"A": "Same", "B": "same", "C": "Other"}, None),
+        ("index_from_0", "0", ABC, "A"),
+        ("index_from_0", "2", ABC, "C"),
+        ("index_from_0", "2.0", ABC, "C"),  # as a table with gaps writes it
+        ("index_from_0", "3", ABC, None),
+        ("index_from_0", "-1", ABC, None),  # how some sets say that there is no answer
+        ("index_from_0", "1.5", ABC, None),
+        ("index_from_0", "B", ABC, None),
+        ("index_from_0", "2", COUNTS, "C"),
+        ("index_from_0", "1", {"D": "last", "B": "first"}, "D"),
+        ("index_from_1", "1", ABC, "A"),
+        ("index_from_1", "3", ABC, "C"),
+        ("index_from_1", "0", ABC, None),
+        ("index_from_1", "4", ABC, None),
+        ("index_from_1", "2", COUNTS, "B"),
     ],
 )
-def test_an_answer_names_a_letter_or_nothing(answer, letter):
-    assert letter_of(answer, ABC) == letter
+def test_an_answer_names_its_option_by_the_rule_of_its_set(answer_key, answer, options, letter):
+    assert letter_of(answer, options, answer_key) == letter
 
 
-def test_a_text_that_two_options_share_names_neither():
-    assert letter_of("Same", {"A": "Same", "B": "same", "C": "Other"}) is None
-    assert letter_of("A", {"A": "Same", "B": "same", "C": "Other"}) == "A"
-
-
-def test_a_text_that_starts_like_a_letter_is_a_text():
-    assert letter_of("E. coli", {"A": "S. aureus", "B": "E. coli", "E": "None"}) == "B"
-
-
-def test_nothing_can_be_named_without_options():
-    assert letter_of("A", {}) is None
+@pytest.mark.parametrize(
+    ("answer_key", "answers", "kept"),
+    [
+        ("letter", ["A", "B", "C", 2, "O"], "ABC"),
+        ("text", ["A", "AB", "B", "D", 1], "BAD"),
+        ("index_from_0", [0, 1, 3, 4, "A"], "ABD"),
+        ("index_from_1", [1, 2, 4, 0, "A"], "ABD"),
+    ],
+)
+def test_one_rule_reads_every_row_of_a_set_and_others_are_counted(answer_key, answers, kept, ask):
+    rows = [{"q": f"Which, {number}?", "a": answer, "o": TRAP} for number, answer in enumerate(answers)]
+    found, cleaner = ask(rows, {"options": "o"}, answer_key=answer_key)
+    assert "".join(row["answer"] for row in found) == kept
+    assert cleaner.dropped == {f"answer is no option by {answer_key}": 2}
 
 
 @pytest.mark.parametrize(
     ("options", "answer"),
-    [(ABC, "C"), ("A. Aspirin\nB. Iron\nC. Rest", "C. Rest"), (["Aspirin", "Iron", "Rest"], "Rest")],
+    [(ABC, "C"), ("A. Aspirin\nB. Iron\nC. Rest", "C. Rest"), (["Aspirin", "Iron", "Rest"], "c")],
 )
 def test_a_choice_has_its_options_and_the_letter_of_the_answer(options, answer, ask):
     (row,), cleaner = ask([{"q": "Which?", "a": answer, "o": options}], {"options": "o"})
@@ -149,14 +185,19 @@ def test_a_choice_has_its_options_and_the_letter_of_the_answer(options, answer, 
 
 
 def test_fixed_options_are_those_of_every_row(ask):
-    rows = [{"q": f"Does it, {answer}?", "a": answer} for answer in ("yes", "Maybe", "B")]
-    kept, _ = ask(rows, options=["yes", "no", "maybe"])
+    rows = [{"q": f"Does it, {answer}?", "a": answer} for answer in ("yes", "Maybe", "no")]
+    kept, _ = ask(rows, options=["yes", "no", "maybe"], answer_key="text")
     assert [row["answer"] for row in kept] == ["A", "C", "B"]
     assert all(row["options"] == {"A": "yes", "B": "no", "C": "maybe"} for row in kept)
 
 
 def test_the_context_comes_before_the_question(ask):
-    (row,), _ = ask([{"q": "Does it?", "a": "yes", "c": " The abstract. "}], {"context": "c"}, options=["yes", "no"])
+    (row,), _ = ask(
+        [{"q": "Does it?", "a": "yes", "c": " The abstract. "}],
+        {"context": "c"},
+        options=["yes", "no"],
+        answer_key="text",
+    )
     assert row["question"] == "The abstract.\n\nDoes it?"
     assert "context" not in row
 
@@ -180,7 +221,7 @@ def test_one_question_with_other_options_is_another_question(ask):
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ({"q": "Else?", "a": "D", "o": ABC}, "answer is no option"),
+        ({"q": "Else?", "a": "D", "o": ABC}, "answer is no option by letter"),
         ({"q": "Else?", "a": "A", "o": "Aspirin, Iron"}, "unreadable options"),
         ({"q": "Else?", "a": "A"}, "no options"),
         ({"q": "Else?", "a": "A", "o": None}, "no options"),
@@ -221,7 +262,7 @@ def test_at_most_the_wanted_rows_are_kept_dropped_ones_do_not_count_and_the_rest
     rows = [{"q": f"Number {index}?", "a": "D" if index % 2 else "A", "o": ABC} for index in range(20)]
     kept, cleaner = ask(rows, {"options": "o"}, rows=5)
     assert [row["question"] for row in kept] == [f"Number {index}?" for index in (0, 2, 4, 6, 8)]
-    assert (cleaner.seen, cleaner.dropped, cleaner.unused) == (20, {"answer is no option": 10}, 5)
+    assert (cleaner.seen, cleaner.dropped, cleaner.unused) == (20, {"answer is no option by letter": 10}, 5)
 
 
 def test_a_set_of_the_hub_is_read_through_its_own_entry(values, monkeypatch):
@@ -230,6 +271,7 @@ def test_a_set_of_the_hub_is_read_through_its_own_entry(values, monkeypatch):
     monkeypatch.setattr("stages.data.sources.hub_dataset.rows", lambda one: seen.append(one.path) or iter(rows))
     source = {"path": "some/where", "name": None, "split": "test", "revision": "0" * 40}
     one = {"name": "theirs", "source": "hub", "kind": "choice", "rows": 5, "options": None, "hub": source}
+    one["answer_key"] = "letter"
     one["columns"] = {"question": "q", "answer": "a", "options": "o", "context": None}
     (wanted,) = params.check({**values, "evaluation_sets": [one]}).evaluation_sets
     (row,) = evaluation_sets.rows(wanted, Cleaner())
@@ -242,6 +284,7 @@ def test_a_set_of_the_hub_is_read_through_its_own_entry(values, monkeypatch):
 
 def sets(values, **changes):
     one = {"name": "mine", "source": "files", "kind": "choice", "rows": 9, "options": None, "data_files": ["set.jsonl"]}
+    one["answer_key"] = "letter"
     one["columns"] = {"question": "q", "answer": "a", "options": "o", "context": None}
     values["dataset"] |= {"train_rows": 20, "eval_rows": 5}
     return params.check({**values, "evaluation_sets": [{**one, **changes}]})
@@ -261,7 +304,10 @@ def test_the_stage_asks_held_out_rows_and_then_each_set(ask, values):
     [
         ({"options": "choices"}, "no column choices: it has a, o, q"),
         ({"context": "abstract"}, "no column abstract: it has a, o, q"),
-        ({"question": "a", "answer": "q"}, "evaluation set mine: no usable row among 10 (answer is no option 10)"),
+        (
+            {"question": "a", "answer": "q"},
+            "evaluation set mine: no usable row among 10 (answer is no option by letter 10)",
+        ),
     ],
 )
 def test_a_set_that_does_not_fit_its_columns_stops_before_anything_is_written(columns, said, ask, values, tmp_path):
@@ -274,3 +320,13 @@ def test_a_set_that_does_not_fit_its_columns_stops_before_anything_is_written(co
     assert said in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(("kind", "answer_key"), [("choice", None), ("open", "text"), ("number", "letter")])
+def test_a_set_says_what_its_answers_are_where_it_has_options_and_only_there(kind, answer_key, ask):
+    options = ["yes", "no"] if kind == "choice" else None
+    with pytest.raises(
+        UserError, match=r"evaluation_sets\[0\]: a set of kind choice must say by `answer_key`"
+    ) as caught:
+        ask([], kind=kind, answer_key=answer_key, options=options)
+    assert len(str(caught.value).splitlines()) == 1

@@ -28,6 +28,7 @@ HUB_SET = {
     "kind": "choice",
     "rows": 10,
     "columns": {"question": "question", "answer": "answer_idx", "options": "options", "context": None},
+    "answer_key": "letter",
     "options": None,
     "hub": {"path": "a/b", "name": None, "split": "test", "revision": "0" * 40},
 }

@@ -82,6 +82,7 @@ def agreeing(values: dict) -> dict:
         fixed = one["kind"] == "choice" and one["options"] is not None
         one["options"] = one["options"] if fixed else None
         one["columns"]["options"] = "o" if one["kind"] == "choice" and not fixed else None
+        one["answer_key"] = (one["answer_key"] or "letter") if one["kind"] == "choice" else None
     for columns in [values["dataset"]["files"]["columns"], *(one["columns"] for one in values["evaluation_sets"])]:
         columns |= {ours: f"{ours} {theirs}" for ours, theirs in columns.items() if theirs is not None}
     return values

@@ -11,9 +11,10 @@ from stages.data.dataset import Cleaner, flaw
 from stages.data.sources import hub_dataset, local_files
 from stages.files import records
 from stages.files.records import Row
-from stages.params.data_schema import FilesEvaluationSet, HubEvaluationSet
+from stages.params.data_schema import EvaluationSet, FilesEvaluationSet, HubEvaluationSet
 
 NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d{1,3})?", re.IGNORECASE)
+INDEX = re.compile(r"(\d{1,2})(?:\.0)?")
 LETTERED = re.compile(r"\(?([A-Z])[.):]\s*+(\S.*)")  # of a stripped line
 
 
@@ -41,7 +42,7 @@ def _rows(
         if kept == one.rows and one.source == "hub":
             return
         options = one.options or row.get(columns.get("options"))
-        record = cleaner.clean(row, texts, lambda record, options=options: _finish(record, one.kind, options))
+        record = cleaner.clean(row, texts, lambda record, options=options: _finish(record, one, options))
         if record is None:
             continue
         if kept == one.rows:
@@ -51,13 +52,13 @@ def _rows(
         yield {"id": records.fingerprint(record), "kind": one.kind, "set": one.name, **record}
 
 
-def _finish(record: Row, kind: str, options: Any) -> str | None:
-    """Complete a record by its kind; returns why it can be neither asked nor graded, or None."""
+def _finish(record: Row, one: EvaluationSet, options: Any) -> str | None:
+    """Complete a record by the kind of its set; returns why it can be neither asked nor graded, or None."""
     if context := record.pop("context", None):
         record["question"] = f"{context}\n\n{record['question']}"
-    match kind:
+    match one.kind:
         case "choice":
-            return _choice(record, options)
+            return _choice(record, options, one.answer_key)
         case "number":
             if not NUMBER.fullmatch(record["answer"]) or not math.isfinite(float(record["answer"].replace(",", ""))):
                 return "answer is no number"
@@ -66,7 +67,7 @@ def _finish(record: Row, kind: str, options: Any) -> str | None:
     return None
 
 
-def _choice(record: Row, value: Any) -> str | None:
+def _choice(record: Row, value: Any, answer_key: str) -> str | None:
     if value is None or value != value:  # NaN: how tables of numbers say that there is none
         return "no options"
     options = options_of(value)
@@ -76,9 +77,9 @@ def _choice(record: Row, value: Any) -> str | None:
         return f"{found} options"
     if len({text.casefold() for text in options.values()}) < len(options):
         return "options of the same text"
-    record["options"], answer = options, letter_of(" ".join(record["answer"].split()), options)
+    record["options"], answer = options, letter_of(" ".join(record["answer"].split()), options, answer_key)
     if answer is None:
-        return "answer is no option"
+        return f"answer is no option by {answer_key}"
     record["answer"] = answer
     return None
 
@@ -105,12 +106,20 @@ def options_of(value: Any) -> dict[str, str]:
     return options if complete else {}
 
 
-def letter_of(answer: str, options: dict[str, str]) -> str | None:
-    """The letter that an answer names (`C`, `C. text` or an option's text), or None."""
-    if answer.upper() in options:
-        return answer.upper()
-    match = LETTERED.fullmatch(answer.strip())
-    if match and options.get(match[1], "").casefold() == match[2].casefold():
-        return match[1]
-    letters = [letter for letter, text in options.items() if text.casefold() == answer.casefold()]
-    return letters[0] if len(letters) == 1 else None
+def letter_of(answer: str, options: dict[str, str], answer_key: str) -> str | None:
+    """The letter of the option that an answer names by its letter, index or text, or None.
+
+    A letter may be marked (`(c)`, `C.`), and followed by the option's text, which must then be the right one.
+    """
+    if answer_key == "text":
+        letters = [letter for letter, text in options.items() if text.casefold() == answer.casefold()]
+        return letters[0] if len(letters) == 1 else None
+    if answer_key == "letter":
+        match = LETTERED.fullmatch(answer)
+        if match and options.get(match[1], "").casefold() == match[2].casefold():
+            return match[1]
+        letter = answer.strip("().: ").upper()
+        return letter if letter in options else None
+    match = INDEX.fullmatch(answer)
+    index = int(match[1]) - int(answer_key[-1]) if match else -1
+    return sorted(options)[index] if 0 <= index < len(options) else None

@@ -97,6 +97,7 @@ class EvaluationSet(Section):
     kind: Literal["choice", "number", "open"]
     rows: Count
     columns: QuestionColumns
+    answer_key: Literal["letter", "index_from_0", "index_from_1", "text"] | None
     options: Options | None
 
     @model_validator(mode="after")
@@ -105,6 +106,11 @@ class EvaluationSet(Section):
             raise ValueError(
                 "a set of kind choice needs either `columns.options` or a fixed list of `options`, the other null; "
                 "other kinds need both null"
+            )
+        if (self.kind == "choice") != (self.answer_key is not None):
+            raise ValueError(
+                "a set of kind choice must say by `answer_key` what its answers are: letter, index_from_0, "
+                "index_from_1 or text, of an option; other kinds need it null"
             )
         return self
 
