@@ -238,7 +238,7 @@ def test_a_question_under_forty_letters_leaks_only_as_a_whole():
     assert leaks.reason("What is the last drug for croup or asthma?") is None
 
 
-STOCK = "which of the following is the most likely cause of this patient's symptoms?"
+STOCK = " ".join(salad(random.Random(0), 13))  # common in a set alone
 
 
 @pytest.mark.parametrize(
@@ -254,6 +254,19 @@ def test_a_phrase_of_common_words_is_no_leak(total, with_it, stock):
         for rare, expected in ((0, stock), (2, stock), (3, False)):  # words of eight letters
             learned = " ".join([*salad(rng, 30), *end[3 - rare :]])
             assert leaks.reason(learned) == (None if expected else ("mine", PASSAGE))
+
+
+@pytest.mark.parametrize(
+    "phrase",
+    [
+        "Which of the following is the most appropriate next step in the management of this patient?",
+        "A man is brought to the emergency department because of chest pain for two days; temperature is normal.",
+    ],
+)
+def test_a_stock_phrase_of_english_questions_is_no_leak_in_a_set_of_few(phrase):
+    rng = random.Random(12)
+    leaks = Leaks(rows([f"{' '.join(salad(rng, 20))} {phrase}"]))
+    assert leaks.reason("Other?", f"{' '.join(salad(rng, 20))} {phrase} {' '.join(salad(rng, 20))}") is None
 
 
 def test_words_that_one_question_repeats_are_not_common():

@@ -8,7 +8,7 @@ leak. The first two ignore spaces, so that missing spaces and hyphens at line en
 2. `40 letters`: a text of the row shares 40 letters in a row, as in the GPT-4 technical report (arXiv:2303.08774,
    appendix C), there 50. Stock phrases, such as "which of the following is the most likely cause of this patient's", do
    not count: the passage must be the whole question, or all its options, or have six words and 20 letters in rare
-   words, those of at most three questions of the set or 3 % of it.
+   words, those of at most three questions of the set or 3 % of it that are none of `stock_words`.
 3. `similar words`: the Jaccard similarity of the two questions' bags of words is at least 0.8; or, since that allows
    one changed word in nine, of 20 words or more no more than one in ten, rounded up, is another. The shingles are
    single words, as in Brown et al. 2020 (arXiv:2005.14165, appendix A), each numbered by its occurrence, which makes a
@@ -30,6 +30,7 @@ from itertools import groupby
 from datasketch import MinHash, MinHashLSH
 
 from stages.data.dataset import normalise
+from stages.data.stock_words import STOCK_WORDS
 from stages.files.records import Row
 
 SAME, PASSAGE, SIMILAR = "same question", "40 letters", "similar words"
@@ -92,6 +93,7 @@ class Leaks:
         lists = Counter(map(normalise, listed))
         counts = Counter(word for text in whole for word in set(_words(text)))
         rare = {word for word, count in counts.items() if count <= max(RARE_ROWS, RARE_SHARE * len(whole))}
+        rare -= STOCK_WORDS  # a set of few questions cannot show what is common
         for (question, options), texts, plain in zip(questions, listed, whole, strict=True):
             only_stem, only_list = stems[normalise(question)] == 1, bool(options) and lists[normalise(texts)] == 1
             asked = "\n".join([question, *(f"{letter}. {text}" for letter, text in options.items())])
