@@ -94,7 +94,16 @@ def test_a_number_may_be_an_answer(given, kept):
     assert Cleaner().clean({**ROW, "answer": given}, BUILTIN_COLUMNS)["answer"] == kept
 
 
-SAME = ["WHAT is it", "What  is\nit ?", "«What is it…»", "Whát is it?", "what is it？", "ＷＨＡＴ ＩＳ ＩＴ"]
+SAME = [
+    "WHAT is it",
+    "Wh\u0430t is it",
+    "W\u00adhat\u200b is it",
+    "What  is\nit ?",
+    "«What is it…»",
+    "Whát is it?",
+    "what is it？",
+    "ＷＨＡＴ ＩＳ ＩＴ",
+]
 
 
 @pytest.mark.parametrize("question", ["What is it?", *SAME])

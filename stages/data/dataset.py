@@ -121,7 +121,7 @@ def flaw(text: str) -> str | None:
 
 
 def normalise(question: str) -> str:
-    """A question without case, punctuation, accents and look-alikes: equal ones are one question.
+    """A question without case, punctuation, accents, look-alikes: equal ones are one question.
 
     Format characters, such as a zero-width space or a soft hyphen, are left out.
     """

@@ -53,7 +53,7 @@ def _rows(
 
 
 def _finish(record: Row, one: EvaluationSet, options: Any) -> str | None:
-    """Complete a record by the kind of its set; returns why it can be neither asked nor graded, or None."""
+    """Complete a record by its set's kind; returns the reason to drop it, or None."""
     if context := record.pop("context", None):
         record["question"] = f"{context}\n\n{record['question']}"
     match one.kind:

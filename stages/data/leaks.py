@@ -107,7 +107,7 @@ class Leaks:
                 self._index(name, text, start, rare, only_stem, only_list)
 
     def _index(self, name: str, text: str, stem: str, rare: set[str], only_stem: bool, only_list: bool) -> None:
-        """Index a question for rules 1 and 2; `only_stem` and `only_list`: no other has its stem, its options."""
+        """Index a question for rules 1 and 2; `only_stem`, `only_list`: no other has them."""
         letters, start, marks, starts = _joined(text), _joined(stem), bytearray(), bytearray()
         for one in [letters, start] if only_stem else [letters]:
             self._same.setdefault(one, name)
