@@ -91,7 +91,7 @@ def without_leaks(
     """
     kept = 0
     for row in tqdm(rows, total=count, desc="leaks", unit="row", mininterval=1):
-        if found := leaks.reason(row["question"]):
+        if found := leaks.reason(row["question"], row["reasoning"], row["response"]):
             leaked[found] += 1
         else:
             kept += 1
