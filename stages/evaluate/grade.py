@@ -1,9 +1,16 @@
 """Grade one answer: right or not, what it states, and why it is wrong where it is.
 
-Only what follows the last `</think>` counts. An answer whose thinking opens and never closes, that is empty, or that
-states no answer is wrong, and counted as such by its reason. A text without tags is graded on what it states.
-`extracted` is None exactly where nothing is stated, so that the share of answers that state anything (form) can be told
-from the share of those that are right (knowledge). The rules are those of the graders, one module a kind.
+An answer is what follows the last closing tag of the thinking, up to a next question that the model asks itself. Where
+the thinking opens and never closes, where a text is cut off before a thinking closes (with tags or without: the limit
+on tokens falls on both arms alike), where nothing follows, or where no answer is stated, it is wrong, and counted as
+such by its reason. `extracted` is None exactly where nothing is stated, so that the share of answers that state
+anything (form) can be told from the share of those that are right (knowledge).
+
+The rule, for every kind and language, in a page: a last line `Answer: ...` counts before all else. Else the last
+statement with the most weight counts, and a self-correction (`wait`, `correction`) takes back what stands before it.
+What is asked, supposed, rejected, or given as a general remark states nothing; two answers at once state none. What
+counts as a statement, graders/choice.py, number.py and open_ended.py say, for letters and options' texts, numbers, and
+short answers; the words that they listen for are in graders/vocabulary.toml.
 """
 
 from dataclasses import dataclass
@@ -12,7 +19,7 @@ from typing import Any
 from stages.evaluate import thinking
 from stages.evaluate.graders import choice, number, numerals, open_ended
 from stages.evaluate.graders.overlap import rouge_l
-from stages.evaluate.graders.plain_text import plain
+from stages.evaluate.graders.plain_text import own_part, plain
 from stages.files.errors import UserError
 
 SHOWN = 80  # characters of an open answer that its grade shows
@@ -26,41 +33,53 @@ class Grade:
     correct: bool
     rule: str  # choice, number, match or overlap; the last two are weak, and labelled so wherever they show
     extracted: str | None = None  # a letter, a number, or the start of an open answer
-    reason: str | None = None  # why it is wrong: empty, thinking never closes, no answer stated, wrong
+    reason: str | None = None  # why it is wrong: empty, cut off, thinking never closes, no answer stated, wrong
     overlap: float | None = None  # ROUGE-L F1 with the response, of open questions only
 
 
-def grade(record: Record, text: str, *, relative_tolerance: float, overlap_threshold: float) -> Grade:
-    """Grade an answer to a record by the rule of its kind."""
+def grade(
+    record: Record,
+    text: str,
+    *,
+    relative_tolerance: float,
+    overlap_threshold: float,
+    finish_reason: str | None = None,
+    opened: bool = False,
+    thinking_tags: tuple[str, str] = thinking.TAGS,
+) -> Grade:
+    """Grade an answer to a record by the rule of its kind; `opened` says that the prompt opened the thinking."""
     rule = record["kind"] if record["kind"] != "open" else "match" if record.get("answer") else "overlap"
-    rest = thinking.split(text).answer
+    state, _, rest = thinking.split(text, thinking_tags, opened)
+    if finish_reason == "length" and state != "closed" and own_part(text) == text:
+        return Grade(False, rule, reason="cut off")
     if rest is None:
         return Grade(False, rule, reason="thinking never closes")
-    stripped = plain(rest)
+    rest = own_part(rest)
+    stripped, question = plain(rest), record.get("question") or ""
     if not stripped:
         return Grade(False, rule, reason="empty")
     match rule:
         case "choice":
-            letter = choice.stated(stripped, record["options"])
+            letter = choice.stated(stripped, record["options"], question)
             return _verdict(rule, letter, letter == record["answer"])
         case "number":
-            result = number.stated(stripped, record.get("question") or "")
-            shown = None if result is None else f"{result:.15g}"
+            result = number.stated(stripped, question)
+            shown = None if result is None else f"{result.value:.15g}"
             return _verdict(rule, shown, result is not None and _same(result, record, relative_tolerance))
     stated = None if open_ended.refuses(stripped) else " ".join(rest.split())[:SHOWN]
     overlap = rouge_l(rest, record["response"]) if record.get("response") else None
     if rule == "match":
-        correct = open_ended.matches(stripped, record["answer"], record.get("question") or "")
+        correct = open_ended.matches(stripped, record["answer"], question, relative_tolerance)
     else:
         correct = (overlap or 0.0) >= overlap_threshold
     return _verdict(rule, stated, correct, overlap)
 
 
-def _same(result: float, record: Record, relative_tolerance: float) -> bool:
-    truth = numerals.read(plain(str(record["answer"])))
+def _same(result: numerals.Reading, record: Record, relative_tolerance: float) -> bool:
+    truth = numerals.truth(numerals.spelled(plain(str(record["answer"]))))
     if truth is None:
         raise UserError(f"{record.get('id')}: the answer {record['answer']!r} is no number")
-    return numerals.equal(result, truth, truth.is_integer(), relative_tolerance)
+    return numerals.same(result, truth, record.get("question") or "", relative_tolerance)
 
 
 def _verdict(rule: str, stated: str | None, correct: bool, overlap: float | None = None) -> Grade:

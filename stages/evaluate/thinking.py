@@ -3,7 +3,7 @@
 import re
 from typing import Literal, NamedTuple
 
-OPEN, CLOSE = re.compile(r"<think>", re.I), re.compile(r"</think>", re.I)
+TAGS = ("<think>", "</think>")
 
 
 class Thinking(NamedTuple):
@@ -14,14 +14,15 @@ class Thinking(NamedTuple):
     answer: str | None  # None in the state open
 
 
-def split(text: str) -> Thinking:
-    """Split a text at its last `</think>`; where a `<think>` follows that, no answer does."""
-    closes = list(CLOSE.finditer(text))
-    end, start = closes[-1].span() if closes else (0, 0)
-    if OPEN.search(text, start):
-        return Thinking("open", _untagged(text), None)
-    return Thinking("closed" if closes else "none", _untagged(text[:end]) if closes else None, text[start:].strip())
+def split(text: str, tags: tuple[str, str] = TAGS, opened: bool = False) -> Thinking:
+    """Split a text at its last closing tag; where an opening one follows that, no answer does.
 
-
-def _untagged(reasoning: str) -> str:
-    return OPEN.sub("", reasoning, count=1).strip()
+    `opened` says that the prompt ends in the opening tag, as that of R1's own chat template does.
+    """
+    opening, closing = (re.compile(re.escape(tag), re.I) for tag in tags)
+    ends = [match.span() for match in closing.finditer(text)]
+    end, start = ends[-1] if ends else (0, 0)
+    if opening.search(text, start) or (opened and not ends):
+        return Thinking("open", opening.sub("", text, count=1).strip(), None)
+    reasoning = opening.sub("", text[:end], count=1).strip() if ends else None
+    return Thinking("closed" if ends else "none", reasoning, text[start:].strip())

@@ -1,155 +1,186 @@
-"""Numbers: the answer is the last result that is stated, not a number that occurs on the way.
+"""Numbers: the answer is the result that is stated last, with the most weight.
 
-A result is a number tied to a word for a result or to what the question asks for (`the score is 3`, `Total: 3`, `3 is
-the sum`, `\\boxed{3}`), a first or last line that is a number (`3 points`), the end of a final equation (`2 + 1 = 3`),
-or the only number of the answer. Digits in names (CURB-65, ABCD2), numbers of list items, bounds (`at least 3`, `3 or
-more`), general remarks (`A score of 3 means ...`, `the maximum score is 5`), running totals (`+1 = 2`), suppositions
-and numbers in brackets are none. A range or two results at once (`2 or 3`) state none, and take back what was stated
-before. `3/5` and `3 out of 5` are 3. Integers must be equal; other numbers may differ by a relative tolerance. How a
-number is read, numerals.py says.
+From most to least: an answer line (`Answer: 3`, `\\boxed{3}`); a number tied to a total, to `the score` or to what the
+question asks for (`CURB-65 is 3`, `she gets 3 points`), or a first or last line that is a number; one tied to another
+word for a result; the end of an equation; the only number of a brief answer. Tied is the end of an equation behind the
+word, else the first number that a verb or a colon links to it, else one before it (`3 is the sum`). Digits in names
+(CURB-65), list items, bounds (`at least 3`), general remarks (`a score of 3 means ...`), running totals (`+1 = 2`),
+suppositions, numbers in another unit than the one asked for and, where something else is stated, numbers in brackets
+are none. A range or two results (`2 or 3`) state none. `3/5` and `3 of 5` are 3, or 0.6 where a percentage is asked.
+Integers must be equal, other numbers may differ by a relative tolerance; a unit of the same kind is converted.
 """
 
 import re
+from collections.abc import Iterator
+from itertools import pairwise
 
-from stages.evaluate.graders.numerals import NUMBER, occur, value
-from stages.evaluate.graders.plain_text import SUPPOSES, sentences
+from stages.evaluate.graders import numerals
+from stages.evaluate.graders.numerals import NUMBER, Reading, reading
+from stages.evaluate.graders.plain_text import sentences
+from stages.evaluate.graders.vocabulary import ANSWER_LINE, ASKED, SUPPOSED, TURN, any_of
 
 QUESTION, REACH = 90, 80  # characters of a short question, and between a number and what it is tied to
-BRIEF, MANY = 12, 4  # words of a brief answer, and numbers, those in names included, of which none is the only one
-RESULT = (
-    r"scores?|total|sum|answer|result|index|scale|value|boxed|final|conclusion|number of (?:\w+ ){1,3}(?:met|failed)|"
-    r"(?<!cell )(?<!blood )(?<!platelet )(?<!leukocyte )count"
+BRIEF = 24  # words of a brief answer
+PERSON = (
+    rf"{any_of('person')}(?= (?:an? |the )?(?:[\w-]+ (?:score )?of )?{NUMBER}(?! points? (?:for|each)))|"
+    r"\bgives (?:him|her|the patient)\b"
 )
-UNASKED = {"what", "the", "his", "her", "their", "its", "for", "this", "patient", "give", "work", "out", "calculate"}
-UNASKED |= {"state", "find", "score", "and", "are", "does", "which", "how", "many"}
-CASE = re.compile(r"\b(?:of|for) (?:an?|this|\d)|[,;:]")  # where a question goes over from what it asks to the case
-FILL = (
-    r"(?i:(?:about|approximately|around|roughly|only|now|therefore|thus|then|exactly|likely|probably|(?:a |an |the )?"
-    r"(?:total|score|result|value)|the|of|points|equal to|is|be|at|as)\b\s?|[:≈~=(]\s?){0,8}+"
-)
-LINK = re.compile(
-    r"(?i:\b(?:is|was|are|be|equals?|but|makes?|gives?|becomes?|"
-    r"(?:comes|adds up|amounts|sums|corrected|rounds|rises) to)\b"
-    rf"|'s\b|[=≈~:→])\s?{FILL}(?P<number>{NUMBER})"
-)
-DIRECT = re.compile(rf"(?:[\s:(]|-\s){{0,8}}+{FILL}(?P<number>{NUMBER})")
-BACKWARD = re.compile(rf"(?P<number>{NUMBER})[^.;=]{{0,30}}\b(?:is|was|as) (?:\w+ ){{0,3}}$")
-TALLY = re.compile(
-    rf"(?i:\b(?:he|she|they|patient|man|woman)) (?:gets|has|have|earns|receives) (?P<one>{NUMBER}) points?\b(?! for\b)|"
-    rf"(?P<two>{NUMBER})(?: points?)? (?:in total|altogether|in all)\b"
-)
+UNASKED = re.compile(any_of("asks"), re.I)
+BESIDE = re.compile(
+    r"\b(?:in|per) \S+|\b(?:of|for|if) (?:an?|this|\d).*|[,;:].*"
+)  # what a question adds to what it asks
 BARE = re.compile(
-    r"(?:[-•+] )?(?:(?:so|thus|therefore),? |(?:yes|no), )?(?:(?:it|that|this)(?:'s| is| makes| gives) )?"
-    rf"[^\w+–-]{{0,8}}(?P<number>{NUMBER})\s?(?:%|[a-zµ°/^0-9]+)?\s?(?:\(.*\))?\W*$",
+    r"(?:[-•+] )?(?:(?:(?:and )?(?:so|thus|hence|therefore)|yes|no),? )?(?:(?:it|that|this)(?:'s| is)? )?"
+    r"(?:(?:is|makes|gives|equals|adds up to|comes to) )?(?:(?:an?|about|approximately|around) )?[^\w+–<>≥≤-]{0,8}"
+    rf"(?P<number>{NUMBER})\s?(?:%|[a-zμ°]+|[分点])?\s?"
+    r"(?:\(.*\)|(?:→|: | [—–-] [a-z]|,? (?:that is|which|because|since|as|so)\b).*)?[^\w+]*$",
     re.I,
 )
-RUN_OF_DIGITS = re.compile(r"\d+")
-EQUALS = re.compile(rf"[=≈]\s?(?P<number>{NUMBER})")
-OPERATOR = re.compile(r"\s?(?:[a-zA-Z/]{1,8}\s?)?(?:[+×*÷^/]|-\s)\s?[\d(]")
-BREAK = re.compile(r";|,(?!\d{3}\b)|\b(?:with|because|since|where|which)\b")
-BRACKET = re.compile(r"\([^()]*\)")
-OUT_OF = re.compile(rf"(?P<number>{NUMBER})\s?(?:/|out of)\s?\d++(?![\d.]*\s?[=)^])(?!\.\d)")
-RUNNING = re.compile(r"[+-](?<![\d)]\s.)(?<![\w)].)\s?\d+(?:\.\d+)?\s?=(?:\s?-?\d+(?:\.\d+)?)?")
+CLOSING = re.compile(r"[,;:] (?=(?:and )?(?:so|thus|hence|therefore)\b)")
+CLAUSE = re.compile(r"(?:;|,(?!\d{3}\b)|\b(?:with|because|since|where|which)\b)")
+LINKED = re.compile(
+    rf"(?:^|{any_of('is', 'gives')}|'s\b|[=≈~→]|^[^:]*:)[\s:]{{0,3}}(?:{any_of('about')}\s?|[≈~=(-]\s?|\s){{0,8}}+$",
+    re.I,
+)
+BEHIND = re.compile(
+    rf"(?P<number>{NUMBER})(?:[^.;=:]{{0,30}} (?:is|was|as) (?:\w+ ){{0,3}}|(?P<points> points? (?:in )?| in )|"
+    r"  ?(?:the |a )?)$",
+    re.I,
+)
+EQUALS = re.compile(rf"(?:[=≈→]|that is,?)\s?(?P<number>{NUMBER})")
+OPERATOR = re.compile(r"\s?(?:[a-zA-Zμ/]{1,8}\s?)?(?:[+×*÷^/]|-\s)\s?[\d(]")
+BRACKET = re.compile(r"(?<!boxed: )\([^()]*\)")
+OUT_OF = re.compile(
+    rf"(?P<number>{NUMBER})(?: points?)?\s?"
+    r"(?:/|(?:out )?of(?: an?| the| a total of)?(?: possible)?(?: maximum(?: of)?)?)\s?"
+    rf"(?P<of>{NUMBER})(?!\d|[.,]\d|\s?[=)^])"
+)
+RUNNING = re.compile(r"[+-](?<![\d)]\s.)(?<![\w)^].)\s?\d+(?:\.\d+)?\s?=(?:\s?-?\d+(?:\.\d+)?)?")
 ITEM = re.compile(r"^(?:[-•] )?\d{1,2}[.)] (?=\S)", re.M)
-BEFORE_NO_RESULT = re.compile(
-    r"(?:\b(?:at least|at most|above|below|over|under|less than|more than|greater than|lower than|up to|not|within|"
-    r"type|grade|stage|class|step|phase)|[<>≥≤])\s?$",
+NAMED = re.compile(r"\b(?:type|grade|stage|class|step|phase) \d\w?", re.I)
+BOUND = re.compile(rf"(?:{any_of('bound')}|[<>≥≤])\s?$", re.I)
+BOUND_AFTER = re.compile(
+    r"\s?(?:(?:points? )?(?:or (?:more|less|higher|lower|above|below|greater|over)\b|and above\b|\+|for\b[^.]*\d)|"
+    r"(?:min\w*|hours?|days?|weeks?|months?) (?:is|was|[=:])|-?years?(?: old|-old| of age)|"
+    r"(?:items|components|criteria are)\b)"
+)
+ANY, DIGITS = re.compile(NUMBER), re.compile(r"(?<![\w.-])\d+(?:\.\d+)?")
+TWO = re.compile(rf"\s?%?(?:points? ?)?(?:\? ?)?(?:or|to|and|[-–—]|bis|a|oder|至|到|或)\s?{NUMBER}")
+GENERAL = re.compile(
+    r"\W*(?:an? (?:[\w-]+ ){0,3}?(?:score|scale|patient)\b.{0,20}? (?:of|with|who)|scores? (?:of|above|below|from)|"
+    r"patients?|those|each|every|any|with an?|in this score|when)\b",
     re.I,
 )
-AFTER_NO_RESULT = re.compile(
-    r"\s?(?:(?:points? )?(?:or (?:more|less|higher|lower|above|below|greater|over)\b|and above\b|\+|for\b[^.]*\d)|"
-    r"(?:min\w*|hours?|days?|weeks?|months?) (?:is|was|[=:]))"
-)
-TWO = re.compile(rf"\s?(?:points? ?)?(?:\? ?)?(?:or|to|[-–—])\s?{NUMBER}")
-GENERAL = re.compile(r"\W*(?:an?|any|scores?|patients?|those|each|every)\b", re.I)
-OF = re.compile(r"\bof\s?$")
-OTHER = re.compile(r"\b(?:maxim\w+|highest|possible|minimum|lowest|normal|average|typical|standard|cut-?off)\b", re.I)
+OTHER = re.compile(any_of("other"), re.I)
 COUNTED = re.compile(r"\b(?:score|count|points|scale|criteria|total)\b", re.I)
 
 
-def stated(text: str, question: str = "") -> float | None:
-    """The number that a plain text states as its result, or None."""
-    text, steps = RUNNING.subn(" ", ITEM.sub("", text))
-    parts = [_whole(part) for part in sentences(text.replace(":\n", ": "))]
+def stated(text: str, question: str = "", share: bool = False) -> Reading | None:
+    """The number that a plain text states as its result, or None; of a `share`, `9 of 10` is 0.9."""
+    text = ITEM.sub("", text) if len(ITEM.findall(text)) > 1 else text
+    text, steps = RUNNING.subn(" ", numerals.spelled(text.replace(":\n", ": ")))
+    share = share or "%" in numerals.spelled(question)
+    text = OUT_OF.sub(lambda match: _part(match, share), text)
     cue = _cue(question)
-    found: list[float | None] = []
-    for index, part in enumerate(parts):
-        if not occur(part) or part.endswith("?") or SUPPOSES.search(part):
-            continue
-        bare = BARE.match(part) if index in (0, len(parts) - 1) else None
-        found += [value(bare["number"])] if bare else _results(part, cue, alone=len(parts) == 1)
-    if found or steps or not parts:
-        return found[-1] if found else None
-    last = _chain(BRACKET.sub("()", parts[-1]))
-    return last if last is not None else _only(parts, counted=COUNTED.search(question) is not None)
+    for within in [BRACKET.sub("()", text)] if steps else dict.fromkeys((BRACKET.sub("()", text), text)):
+        for part in reversed(TURN.split(within)):
+            found = [(weight, one) for weight, one in _results(part, cue) if _in_unit(one, question)]
+            if found:
+                most = [one for weight, one in found if weight == max(found, key=lambda one: one[0])[0]]
+                return next((one for one in reversed(most) if one), None)
+    parts = _sentences(text)
+    if steps:
+        return None
+    chains = filter(None, (_chain(BRACKET.sub("()", part)) for part in reversed(parts)))
+    brief = len(text.split()) <= BRIEF
+    return next(chains, None) or (_only(" ".join(parts), question) if brief else None)
 
 
-def _whole(sentence: str) -> str:
-    """A sentence with `3/5` and `3 out of 5` as 3."""
-    return OUT_OF.sub(r"\g<number>", sentence) if "/" in sentence or "out of" in sentence else sentence
+def _in_unit(one: Reading | None, question: str) -> bool:
+    """Whether a number is in no unit, or in one of the kind that the question asks for."""
+    given, asked = numerals.unit_of(one) if one else None, numerals.asked_unit(question)
+    return not (given and asked) or given[0] == asked[0]
+
+
+def _sentences(text: str) -> list[str]:
+    """The sentences with a number that state something, without what is supposed."""
+    found = [SUPPOSED.sub("", one) for one in sentences(text) if ANY.search(one) and not ASKED.search(one)]
+    return [one for one in found if ANY.search(one)]
+
+
+def _part(match: re.Match[str], share: bool) -> str:
+    """`3 of 5` as 3, or as 0.6 where a `share` is asked; `118/72` as it is."""
+    part, whole = numerals.value(match["number"]), numerals.value(match["of"])
+    return match[0] if not 0 <= part <= whole or not whole else f"{part / whole:g}" if share else match["number"]
 
 
 def _cue(question: str) -> re.Pattern[str]:
-    """Words for a result, and the words and initials of what a short question asks for."""
+    """Words for a result; the strong ones: for a total, for what a short question asks, and what a person gets."""
     parts = re.split(r"(?<=[.?!])\s+", question.strip())
-    asked = CASE.split(([part for part in parts if part.endswith("?")] or parts)[-1])[0]
-    words = re.findall(r"[\w-]{3,}", asked) if len(asked) < QUESTION else []
-    words = [word for word in words if word.lower() not in UNASKED]
-    initials = ["".join(word[0] for word in words)] if len(words) > 2 else []
-    return re.compile(rf"\b(?:{'|'.join([RESULT, *map(re.escape, [*words, *initials])])})\b", re.I)
+    asked = BESIDE.sub("", ([part for part in parts if part.endswith("?")] or parts)[-1])
+    words = [word for word in re.findall(r"[\w-]{3,}", asked) if not UNASKED.fullmatch(word)]
+    initials = re.findall(r"[A-Z]{3,}", " ".join(words))
+    initials += ["".join(word[0].upper() for word in words)] if len(words) > 1 else []
+    named = [*map(re.escape, words), *(f"(?-i:{one})" for one in initials)] if len(asked) < QUESTION else []
+    strong = rf"{any_of('total')}|\b(?:{'|'.join(named) or 'score'})(?!\w)|{PERSON}"
+    return re.compile(rf"(?P<strong>{strong})|{any_of('score')}", re.I)
 
 
-def _results(sentence: str, cue: re.Pattern[str], alone: bool) -> list[float | None]:
-    """What a sentence states as the result: nothing, one number, or None for two at once."""
-    general = not alone and GENERAL.match(sentence) is not None
-    for tie in cue.finditer(sentence):
-        before = sentence[max(0, tie.start() - REACH) : tie.start()]
-        if OTHER.search(before[-20:]):
-            continue
-        if found := _tied(sentence[tie.end() : tie.end() + 4 * REACH], general):
-            return found
-        if backward := BACKWARD.search(before):
-            return [value(backward["number"])]
-    tally = TALLY.search(sentence)
-    return [value(tally["one"] or tally["two"])] if tally else []
+def _results(text: str, cue: re.Pattern[str]) -> Iterator[tuple[int, Reading | None]]:
+    """What a text states as the result, in order: weight and number; None for two at once."""
+    parts = _sentences(text)
+    for index, part in enumerate(parts):
+        closing = CLOSING.search(part)
+        if closing or index in (0, len(parts) - 1):
+            bare = BARE.match(part, closing.end() if closing else 0)
+            if bare:
+                yield 2, reading(part, *bare.span("number"))
+                continue
+        line = ANSWER_LINE.match(part)
+        general = part != text.strip() and GENERAL.match(part) is not None
+        start = strong = 0
+        for tie, following in pairwise([*cue.finditer(part), None]):
+            strong = bool(tie["strong"]) or (strong and not CLAUSE.search(part, start, tie.start()))
+            start = tie.end()
+            if OTHER.search(part[max(0, tie.start() - 20) : start + 8]) or (general and not line):
+                continue
+            backward = BEHIND.search(part[: tie.start()], max(0, tie.start() - REACH))
+            stop = following.start() if following else len(part)
+            found = [] if backward and backward["points"] else _tied(part, start, stop)
+            if not found and backward:
+                found = [reading(part, *backward.span("number"))]
+            yield from [(3 if line else 1 + strong, one) for one in found]
 
 
-def _tied(rest: str, general: bool) -> list[float | None]:
-    """The result that `rest`, the text behind a cue, ties to it; of a general remark, none by `of`."""
-    rest = BRACKET.sub("()", rest)
-    chain = _chain(BREAK.split(rest)[0])
-    if chain is not None:
+def _tied(text: str, start: int, stop: int) -> list[Reading | None]:
+    """The result that is tied to the word for it that ends at `start`."""
+    if chain := _chain(CLAUSE.split(text[start:stop])[0]):
         return [chain]
-    direct = DIRECT.match(rest)
-    for match in [*([direct] if direct else []), *LINK.finditer(rest[:REACH])]:
-        before, after = rest[: match.start("number")], rest[match.end("number") :]
-        if BEFORE_NO_RESULT.search(before) or AFTER_NO_RESULT.match(after) or OPERATOR.match(after):
-            continue
-        if not (general and OF.search(before)) and ":" not in rest[: match.start()]:
-            return [None if TWO.match(after) else value(match["number"])]
+    for match in ANY.finditer(text, start, min(stop, start + REACH)):
+        end = match.end()
+        if LINKED.search(text[start : match.start()]) and not (
+            BOUND_AFTER.match(text, end) or OPERATOR.match(text, end)
+        ):
+            return [None if TWO.match(text, end) else reading(text, *match.span())]
     return []
 
 
-def _chain(text: str) -> float | None:
+def _chain(text: str) -> Reading | None:
     """The number behind the last equals sign, where no operator follows it."""
-    matches = [match for match in EQUALS.finditer(text) if not OPERATOR.match(text[match.end() :][:REACH])]
-    return value(matches[-1]["number"]) if matches else None
+    matches = [one for one in EQUALS.finditer(text) if not OPERATOR.match(text, one.end())]
+    return reading(text, *matches[-1].span("number")) if matches else None
 
 
-def _only(parts: list[str], counted: bool) -> float | None:
-    """The only number of an answer that ties it to something or is brief; no percentage where points are `counted`."""
-    if len(set(RUN_OF_DIGITS.findall(" ".join(parts)))) > MANY:
+def _only(text: str, question: str) -> Reading | None:
+    """The only number of a brief answer that the question does not give; no percentage where points are counted."""
+    given, text = set(map(float, DIGITS.findall(question))), NAMED.sub(" ", text)
+    found = [one for one in ANY.finditer(text) if numerals.value(one[0]) not in given]
+    if asked := numerals.asked_unit(question):
+        units = {one: numerals.unit_of(reading(text, *one.span())) for one in found}
+        found = [one for one, unit in units.items() if unit and unit[0] == asked[0]] or found
+    if len(found) != 1 or OTHER.search(text) or BOUND.search(text[: found[0].start()]):
         return None
-    values, brief = set(), sum(len(part.split()) for part in parts) <= BRIEF
-    for part in filter(occur, parts):
-        linked = {match.start("number") for match in LINK.finditer(part)}
-        for match in re.finditer(NUMBER, part):
-            before, after = part[max(0, match.start() - REACH) : match.start()], part[match.end() :][:REACH]
-            if BEFORE_NO_RESULT.search(before) or OTHER.search(before) or len(values) > 1:
-                return None
-            if AFTER_NO_RESULT.match(after) or TWO.match(after):
-                return None
-            remark = (counted and after.lstrip().startswith("%")) or (OF.search(before) and GENERAL.match(part))
-            if not match[0].isalpha() and not remark:
-                values.add(value(match[0]) if brief or match.start() in linked else None)
-    return values.pop() if len(values) == 1 else None
+    result, end = reading(text, *found[0].span()), found[0].end()
+    if BOUND_AFTER.match(text, end) or TWO.match(text, end) or (COUNTED.search(question) and result.unit == "%"):
+        return None
+    return result if _in_unit(result, question) else None

@@ -1,31 +1,62 @@
-"""Numbers as answers write them: digits or words, signs, decimals, thousands separators, powers of ten."""
+"""Numbers as answers write them: digits or words, signs, decimals, separators of thousands, powers of ten, units."""
 
 import math
 import re
+from typing import NamedTuple
 
-SMALL = {"zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9}
-SMALL |= {"ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16}
-SMALL |= {"seventeen": 17, "eighteen": 18, "nineteen": 19}
-TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
-LONGEST_FIRST = "|".join(sorted(SMALL, key=len, reverse=True))
-WORDS = rf"(?:(?:{'|'.join(TENS)})(?:[ -](?:{'|'.join(list(SMALL)[1:10])}))?|{LONGEST_FIRST})\b"
+from stages.evaluate.graders.vocabulary import WORDS, any_of
+
+SMALL = {word: number for words in WORDS["numbers"].values() for number, word in enumerate(words.split("|"))}
+del SMALL["-"]
+TENS = {word: 10 * number for number, word in enumerate(WORDS["tens"]["en"].split("|"), 2)}
+HAN = "零一二三四五六七八九十"
+IN_WORDS = rf"(?:(?:{'|'.join(TENS)})(?:[ -](?:one|two|three|four|five|six|seven|eight|nine))?|{'|'.join(SMALL)})\b"
 DIGITS = r"(?:\d{1,3}(?:[, ]\d{3})+(?:\.\d+)?(?![.,]?\d)|\d+(?:[.,]\d+)?(?![.,]?\d)|\.\d+)"
-IN_NAME = r"(?!-?[A-Z]|(?:st|nd|rd|th)\b|-[a-z]|\w*\d)"  # 4T, 2nd, 30-day
-POWER = r"(?:\s?[×x]\s?10\^\(?[+-]?\d{1,3}\)?)?"
-NUMBER = rf"(?<![\w.,])(?<![A-Za-z]-)(?:(?:minus|negative)\s|[+–-])?(?:{DIGITS}{IN_NAME}{POWER}|(?i:{WORDS}))"
-DIGIT = re.compile(r"\d")
-LEADING = re.compile(NUMBER)
-SIGN = re.compile(r"(?:[+–-]|minus\s|negative\s)")
-TIMES_TEN = re.compile(r"\s?[×x]\s?10\^")
-THOUSANDS = re.compile(r"[, ](?=\d{3}(?!\d))")
+IN_NAME = r"(?!-?[A-Z](?![a-zA-Z]{0,4}\b/)|(?:st|nd|rd|th)\b|-[a-z]|\w*\d)"  # 4T, 2nd, 30-day
+ONE_OF = r"(?!one (?!(?:points?|and|half|or|to|of|in|total)\b)[a-z])"  # one leg
+NEGATIVE, POWER = r"(?:minus|negative|menos|moins)\s", r"10\^\(?[+-]?\d{1,3}\)?"
+NUMBER = (
+    rf"(?<![\w.,^])(?<![A-Za-z]-)(?:{NEGATIVE}|[+–-])?(?:{POWER}|{DIGITS}\s?[×x]\s?{POWER}|"
+    rf"\d(?:\.\d+)?[eE]\d{{1,2}}\b|{DIGITS}{IN_NAME}|{ONE_OF}(?i:{IN_WORDS}))"
+)
+DIGIT, LEADING, UNIT = re.compile(r"\d"), re.compile(NUMBER), re.compile(r"\s?([A-Za-zμ%]+)")
+SIGN = re.compile(rf"[+–-]|{NEGATIVE}")
+TIMES_TEN, THOUSANDS = re.compile(r"\s?[×x]\s?10\^"), re.compile(r"[, ](?=\d{3}(?!\d))")
+PERCENT = re.compile(rf"\s?(?:of a )?{any_of('percent')}", re.I)
+HALVES = re.compile(
+    rf"\b(?P<whole>\d+|{IN_WORDS})(?:[ -]and[ -](?:an?|one)[ -]half\b| 1/2(?!\d))|"
+    r"\b(?:one |an? )?half(?:(?: of)? an? (?=\w)|(?: of)?(?: an?)?\s?(?=%|point))",
+    re.I,
+)
+FRACTION = re.compile(r"(?<!\d)\(?(\d{1,6})\)?\s?/\s?\(?(\d{1,6})\)?\s?(?=%)")
+BOTH_WAYS = re.compile(r"(?<![\d.])(0?\.\d+),? (?:or|that is,?|=) (\d+(?:\.\d+)?)\s?%")
+UNIT_POWER = re.compile(r"(?<=[A-Za-zμ])(?<![\s(][A-Z])\^\(?-?\d\)?")
+PER = re.compile(
+    r"(?<=\d)(?P<unit>\s?[A-Za-zμ%°]{0,8})"
+    r"(?:\s?(?:/|per)\s?(?:1[.,]73 ?|10+ ?|100,000 )?[A-Za-zμ]+(?:\^?\(?-?\d\)?)?(?![\d(])){1,3}"
+)
+HAN_NUMBER = re.compile(rf"([{HAN}两])(?=\s?(?:分|点|个|天|周|$|[.,;\n]))")
+PREFIXES = {"": 1.0, "k": 1e3, "d": 1e-1, "c": 1e-2, "m": 1e-3, "μ": 1e-6, "mc": 1e-6, "u": 1e-6, "n": 1e-9}
+UNITS = {prefix + base: (base, size) for base in ("g", "l", "mol", "m") for prefix, size in PREFIXES.items()}
+UNITS |= {name: (base, size) for base, names in WORDS["units"].items() for name, size in names.items()}
+ASKED_IN = re.compile(r"\b(?:in|as) (?:an? )?([A-Za-zμ%]+)")
 
 
-def occur(text: str) -> bool:
-    """Whether there may be a number in a text; quick, and never wrong when it says no."""
-    if DIGIT.search(text):
-        return True
-    text = text.casefold()
-    return any(word in text for word in SMALL) or any(word in text for word in TENS)
+class Reading(NamedTuple):
+    """A number and the unit behind it, as written."""
+
+    value: float
+    unit: str = ""
+
+
+def spelled(text: str) -> str:
+    """A plain text with fractions, halves and Han numerals in digits, `percent` as a sign, and units without `per`."""
+    if not text.isascii():
+        text = HAN_NUMBER.sub(lambda match: f" {HAN.index(match[1].replace('两', '二'))} ", text)
+    text = HALVES.sub(lambda match: f"{value(match['whole']) if match['whole'] else 0:g}.5 ", PERCENT.sub("%", text))
+    text = BOTH_WAYS.sub(lambda match: f"{match[2]}%" if 100 * float(match[1]) == float(match[2]) else match[0], text)
+    text = FRACTION.sub(lambda match: f"{int(match[1]) / (int(match[2]) or 1):g}", text)
+    return UNIT_POWER.sub("", PER.sub(r"\g<unit>", text)) if DIGIT.search(text) else text
 
 
 def value(text: str) -> float:
@@ -36,18 +67,63 @@ def value(text: str) -> float:
     text = text[sign.end() :] if sign else text
     if text[0].isalpha():
         return factor * sum(SMALL.get(word, TENS.get(word, 0)) for word in re.split(r"[ -]", text))
+    text = f"1×{text}" if text.startswith("10^") else text
     mantissa, _, power = TIMES_TEN.sub("e", text).partition("e")
     return factor * float(f"{THOUSANDS.sub('', mantissa).replace(',', '.')}e{power.strip('()') or 0}")
 
 
+def reading(text: str, start: int, end: int) -> Reading:
+    """The number at `text[start:end]` and its unit."""
+    unit = UNIT.match(text, end)
+    return Reading(value(text[start:end]), unit[1] if unit else "")
+
+
+def truth(text: str) -> Reading | None:
+    """The number that a text starts with, and its unit; None where it starts with none."""
+    match = LEADING.match(text.strip())
+    return reading(text.strip(), *match.span()) if match else None
+
+
 def read(text: str) -> float | None:
     """The value of a text that is a number and perhaps a unit; None where it is none."""
-    match = LEADING.match(text.strip())
-    return value(match[0]) if match else None
+    found = truth(text)
+    return found.value if found else None
 
 
-def equal(one: float, other: float, exact: bool, relative_tolerance: float) -> bool:
-    """Whether two numbers are the same: equal where `exact`, within the tolerance of `other` otherwise."""
-    if exact or math.isinf(one) or math.isinf(other):
+def same(one: Reading, truth: Reading, question: str, relative_tolerance: float) -> bool:
+    """Whether two numbers are the same, in the unit asked for; integers exactly, others within the tolerance.
+
+    A share is also its percentage (0.9 and 90 %), where the question or the answer's key is one.
+    """
+    given, wanted = unit_of(one), unit_of(truth) or asked_unit(question)
+    known = [one.value]
+    percent = truth.unit == "%" or "%" in spelled(question)
+    if percent and one.unit != "%" and 0 < one.value <= 1:
+        known.append(one.value * 100)
+    elif one.unit == "%" and not percent and 0 < truth.value < 1:
+        known.append(one.value / 100)
+    elif given and wanted and given[0] == wanted[0]:
+        known = [one.value * given[1] / wanted[1]]
+    elif truth.unit and given and wanted:
+        return False
+    return any(_equal(float(f"{found:.12g}"), truth.value, relative_tolerance) for found in known)
+
+
+def asked_unit(question: str) -> tuple[str, float] | None:
+    """The unit that a question asks for: its base, and its size in that."""
+    return next(filter(None, map(_unit, ASKED_IN.findall(question))), None)
+
+
+def unit_of(one: Reading) -> tuple[str, float] | None:
+    """The unit of a reading, where it is known: its base, and its size in that."""
+    return _unit(one.unit)
+
+
+def _unit(word: str) -> tuple[str, float] | None:
+    return UNITS.get(word) or UNITS.get(word.lower().removesuffix("s"))
+
+
+def _equal(one: float, other: float, relative_tolerance: float) -> bool:
+    if other.is_integer() or math.isinf(one) or math.isinf(other):
         return one == other
     return abs(one - other) <= relative_tolerance * abs(other)

@@ -1,48 +1,56 @@
 """Open questions: a match with the short answer where the row has one, overlap with the reference text otherwise. Weak.
 
-Match: the words of the answer (normalised: case, accents, Greek letters, British spelling, plurals, number words) all
-stand in one sentence that states something, or four in five of them where it has five or more, and are not ruled out
-there. What an answer states is its first sentence and every later one that concludes; sentences that list possibilities
+Match: a yes or no, or a number, is read as of a choice or a number. Of other answers, all words (normalised: case,
+accents, Greek letters, British spelling, plurals, number words, drug names; or an abbreviation) stand in one sentence
+that states something, or four in five of them where it has five or more; none is rejected there, and a word that turns
+the meaning (`no`, `increased`) stands by the same word as in the answer. What an answer states is its last line where
+that is an answer line, else its first sentence and every later one that concludes; sentences that list possibilities
 state nothing, nor does what stands before a self-correction. Overlap: ROUGE-L F1, right at or above a threshold.
 Both are weak: exact match agrees with experts on 70 to 75 % of such answers (HuatuoGPT-o1, section on verifiers), knows
-no synonyms, and ROUGE-L measures wording. They are labelled so wherever they show.
+few synonyms, and ROUGE-L measures wording. They are labelled so wherever they show.
 """
 
 import re
-import unicodedata
 from itertools import pairwise
+from typing import NamedTuple
 
-from stages.evaluate.graders.numerals import SMALL
-from stages.evaluate.graders.plain_text import sentences
+from stages.evaluate.graders import choice, number, numerals, vocabulary
+from stages.evaluate.graders.mentions import CAPITALS, LAST, abbreviation, names
+from stages.evaluate.graders.plain_text import ASIAN, fold, sentences
+from stages.evaluate.graders.vocabulary import same
 
 GREEK = str.maketrans(
     {"α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "κ": "kappa", "λ": "lambda", "μ": "mu"}
 )
-STOP = {"a", "an", "the", "of", "in", "on", "at", "to", "for", "with", "and", "by", "is", "are", "be", "was", "were"}
-STOP |= {"this", "that", "it", "its", "from", "as", "has", "have"}
-POSSESSIVE, BRACKET, ABBREVIATION = re.compile(r"'s\b"), re.compile(r"\([^()]*\)"), re.compile(r"\(([A-Z0-9-]{2,8})\)")
-GENERIC = {"infection", "disease", "disorder", "syndrome", "condition"}
-TOKEN = re.compile(r"\d+(?:[.,]\d+)*(?:\s?(?:[–-]|to)\s?\d+(?:[.,]\d+)*)?|[^\W_]+")
-CONCLUDES = re.compile(
-    r"\b(?:most (?:likely|probable|plausible|appropriate)|diagnosis|answer|best|therefore|thus|hence|conclu\w+|"
-    r"in summary|overall|final\w*|consistent with|points? to\w*|suggests?|indicates?|should)\b",
+STOP = re.compile(
+    r"an?|the|of|in|on|at|to|for|with|and|by|is|are|be|was|were|this|that|its?|from|as|has|have|plus|der|die|la|le|y|et"
+)
+SPELLING = {r"'s\b": "", "n't": " not", "no change": "unchanged", "[ao]e": "e", r"(?<=\w)our\b": "or"}
+SPELLING |= {r"(?<=\w[tb])re\b": "er", r"(?<=[a-z])-(?=\d)": "", r"\b(?:not|without|absen(?:t|ce of)|neither)\b": "no"}
+BRACKET, ABBREVIATION = re.compile(r"\([^()]*\)"), re.compile(r"\(([A-Z0-9-]{2,8})\)")
+GENERIC = {"infection", "disease", "disorder", "syndrome", "condition", "mellitus"}
+TOKEN = re.compile(rf"\d+(?:[.,]\d+)*(?:\s?(?:[–-]|to)\s?\d+(?:[.,]\d+)*)?|{ASIAN}+|[↑↓]|(?:(?!{ASIAN})[^\W_])+")
+YES_NO = {"A": "yes", "B": "no"}
+WHOLE_NUMBER = re.compile(rf"{numerals.NUMBER}\s?[^\W\d_]*[%°]?[CF]?\.?")
+DENIED = re.compile(
+    r"(?:,\s?(?:and |but )?(?:no|rather than|unlike)\b|虽然|尽管|"
+    r"\b(?:while|although|though|whereas|unlike|obwohl|aunque|bien que)\b)[^,;]*",
     re.I,
 )
-POSSIBLE = re.compile(r"\b(?:possible|possib\w+|differential|could be|might be|may be)\b", re.I)
-TURN = re.compile(
-    r"(?:^|[.!?\n—–-] ?)(?:but |no,? )?(?:wait|actually|correction|on second thought|scratch that)\b", re.I
-)
-NEGATION = {"not", "no", "nor", "neither", "never", "without", "unlike", "exclude", "excluding", "than", "against"}
-NEGATIVE_QUESTION = re.compile(r"\b(?:not|cannot|n't|except|least|never|false|incorrect|contraindicated)\b", re.I)
-DIGIT = re.compile(r"\d")
-CONCEDED = re.compile(r"\b(?:while|although|though|whereas|unlike)\b[^,;]*", re.I)
-DENIED = re.compile(r",\s?(?:and |but )?(?:not|rather than|unlike)\b[^,;]*", re.I)
-AFTER = re.compile(r"\b(?:not|unlikely|ruled|excluded|incorrect|wrong|cannot)\b", re.I)
+TURNING = {"↑", "↓", "no", "normal"}
 REFUSAL = re.compile(
     r"^\W*(?:i'?m (?:really )?sorry|sorry|i can(?:no|')t (?:help|answer|provide|give|assist)|as an ai\b|"
     r"i (?:do not|don't) know)",
     re.I,
 )
+
+
+class Word(NamedTuple):
+    """A word as it is compared, and where it stands."""
+
+    text: str
+    start: int
+    end: int
 
 
 def refuses(text: str) -> bool:
@@ -52,67 +60,109 @@ def refuses(text: str) -> bool:
 
 def normalised(text: str) -> str:
     """The text in lower case, without accents, Greek letters, possessives and British spellings."""
-    text = text.casefold()
-    if not text.isascii():
-        text = unicodedata.normalize("NFKD", text.translate(GREEK))
-        text = "".join(char for char in text if not unicodedata.combining(char))
-    return POSSESSIVE.sub("", text).replace("ae", "e").replace("oe", "e").replace("n't", " not")
+    text = fold(text).casefold().translate(GREEK)
+    for spelling, other in SPELLING.items():
+        text = re.sub(spelling, other, text)
+    return text
 
 
-def words(text: str) -> list[str]:
+def words(text: str) -> list[Word]:
     """The words of a normalised text, in order, stop words left out."""
     found = []
-    for word in TOKEN.findall(text):
-        word = str(SMALL.get(word, word))
-        if word not in STOP:
-            found.append(word[:-1] if len(word) > 3 and word[-1] == "s" and word[-2] not in "sui" else word)
+    for match in TOKEN.finditer(text):
+        word = str(numerals.SMALL.get(match[0], same(match[0])))
+        if not STOP.fullmatch(word):
+            word = word[:-1] if len(word) > 3 and word[-1] == "s" and word[-2] not in "sui" else word
+            found.append(Word(word, *match.span()))
     return found
 
 
-def matches(text: str, answer: str, question: str = "") -> bool:
+def matches(text: str, answer: str, question: str = "", relative_tolerance: float = 0.0) -> bool:
     """Whether a plain text states `answer`, by the rule above."""
-    names = [BRACKET.sub(" ", answer), *ABBREVIATION.findall(answer)]
-    wanted = [one for one in (words(normalised(name)) for name in names) if one] or [words(normalised(answer))]
-    negative = bool(NEGATIVE_QUESTION.search(question))
-    return any(_states(sentence, one, negative) for sentence in statements(normalised(text)) for one in wanted)
+    key = answer.strip(" .").casefold()
+    if key in YES_NO.values():
+        return YES_NO.get(choice.stated(text, YES_NO) or "") == key
+    spelled = numerals.spelled(answer.strip())
+    if WHOLE_NUMBER.fullmatch(spelled) and (found := number.stated(text, question, share="%" in spelled)):
+        return numerals.same(found, numerals.truth(spelled), question, relative_tolerance)
+    said, called = statements(text), [BRACKET.sub(" ", answer), *names(answer), *ABBREVIATION.findall(answer)]
+    short = abbreviation(called[0])
+    called += [one for sentence in said for one in CAPITALS.findall(sentence) if short.fullmatch(one.casefold())]
+    wanted = [one for one in (words(normalised(name)) for name in called) if one] or [words(normalised(answer))]
+    negative = bool(vocabulary.NEGATIVE_QUESTION.search(question))
+    return any(_states(normalised(sentence), one, negative) for sentence in said for one in wanted)
 
 
 def statements(text: str) -> list[str]:
     """The sentences of a plain text that state something."""
-    turns = list(TURN.finditer(text))
-    if turns:
-        text = text[turns[-1].end() :]
+    text = next((part for part in reversed(vocabulary.TURN.split(text)) if part.strip(" ,.:")), "")
+    lines = [one.end() for one in vocabulary.ANSWER_LINE.finditer(text) if "\n" not in text[one.end() :].strip()]
+    text = text[lines[0] :] if lines else text
     parts = sentences(text)
-    sure = [part for part in parts if not POSSIBLE.search(part) or CONCLUDES.search(part)]
-    concluding = [part for part in sure if CONCLUDES.search(part)]
+    parts = [_asserted(part) for part in [*parts[:1], *parts[1:][-LAST:]] if not vocabulary.ASKED.search(part)]
+    sure = [
+        part for part in parts if part and (not vocabulary.PERHAPS.search(part) or vocabulary.CONCLUDES.search(part))
+    ]
+    concluding = [part for part in sure if vocabulary.CONCLUDES.search(part)]
     return sure[:1] + concluding if concluding else sure
 
 
-def _states(sentence: str, answer: list[str], negative: bool) -> bool:
-    """Whether a sentence has the words of an answer, not ruled out; a `negative` question asks for what is."""
-    needed = [word for word in answer if word not in GENERIC and word != "or"] or answer
-    if not any(word in sentence or word.isdigit() for word in needed):
+def _asserted(sentence: str) -> str:
+    """A sentence up to the clause that supposes."""
+    supposed = vocabulary.SUPPOSED.search(sentence)
+    return sentence if supposed is None else sentence[: max(0, sentence.rfind(",", 0, supposed.start()))]
+
+
+def _states(sentence: str, answer: list[Word], negative: bool) -> bool:
+    """Whether a sentence has the words of an answer, not rejected; a `negative` question asks for what is."""
+    every = [word.text for word in answer]
+    needed = [word for word in every if word not in GENERIC and word != "or"] or every
+    sentence = DENIED.sub(lambda match: " " * len(match[0]), sentence)
+    found = words(sentence)
+    said = [word.text for word in found]
+    runs = [at for at in range(len(said)) if said[at : at + len(needed)] == needed]
+    near = found[runs[0] : runs[0] + len(needed)] if runs else found
+    here = {word: one for word in needed for one in [_found(word, near)] if one}
+    if not here or len(here) < (len(set(needed)) if len(needed) < 5 else 0.8 * len(set(needed))):
         return False
-    found = words(CONCEDED.sub("", DENIED.sub("", sentence)))
-    places = [found.index(word) for word in needed if word in found]
-    if not places or len(places) < (len(needed) if len(needed) < 5 else 0.8 * len(needed)):
+    if any(word not in here and (numerals.DIGIT.search(word) or word in TURNING) for word in needed):
         return False
-    if any(DIGIT.search(word) and word not in found for word in needed):
-        return False
-    pairs = set(pairwise(found))
+    pairs = set(pairwise(said))
     if any(_letter(one) != _letter(two) and (one, two) not in pairs for one, two in pairwise(needed)):
         return False
-    return not _ruled_out(found, min(places), max(places), set(answer), negative)
+    for turning, word in pairwise(every):
+        if turning in TURNING and word not in TURNING and word in here and _turn(said, word) not in (turning, ""):
+            return False
+    first, last = min(one.start for one in here.values()), max(one.end for one in here.values())
+    if "or" not in every and any(one.text == "or" and first - 4 < one.start < last + 3 for one in found):
+        return False
+    if "no" in every:
+        return True
+    inside = any(one.text == "no" and first <= one.start < last for one in found)
+    before = re.split(r"[.;:]", sentence[max(0, first - 60) : first])[-1]
+    return not (
+        inside
+        or vocabulary.NOT_BEFORE.search(before)
+        or (not negative and vocabulary.WRONG_AFTER.match(sentence, last))
+    )
 
 
-def _ruled_out(found: list[str], first: int, last: int, answer: set[str], negative: bool) -> bool:
-    """Whether a match from word `first` to word `last` is one of two, or denied in front or behind."""
-    if "or" not in answer and "or" in found[max(0, first - 1) : first] + found[last + 1 : last + 2]:
-        return True
-    if not (NEGATION - answer).isdisjoint(found[max(0, first - 4) : last]):
-        return True
-    behind = " ".join(found[last + 1 : last + 5])
-    return not negative and AFTER.search(behind) is not None and not AFTER.search(" ".join(answer))
+def _found(word: str, found: list[Word]) -> Word | None:
+    """A word among others; one of a script without blanks also within a longer run."""
+    for one in found:
+        if one.text == word:
+            return one
+        if word in one.text and re.match(ASIAN, word):
+            start = one.start + one.text.index(word)
+            return Word(word, start, start + len(word))
+    return None
+
+
+def _turn(said: list[str], word: str) -> str:
+    """The word that turns the meaning of a word in a sentence: the nearest in front, else behind."""
+    at = said.index(word) if word in said else 0
+    near = said[max(0, at - 3) : at][::-1] + said[at + 1 : at + 4]
+    return next((one for one in near if one in TURNING), "")
 
 
 def _letter(word: str) -> bool:

@@ -1,4 +1,4 @@
-"""A generated text as the graders read it: the part after the thinking, without markup, in sentences.
+"""A generated text as the graders read it: the part after the thinking, up to a next question, without markup.
 
 Patterns here and in the graders are bounded or possessive, so that reading takes time linear in the text.
 """
@@ -7,41 +7,87 @@ import re
 import unicodedata
 
 LIMIT = 40_000  # characters; of a longer answer the end is read
+# A question of the model's own: a heading of the template, a speaker, or a token that ends a turn.
+ANOTHER = re.compile(
+    r"<\|?/?(?:im_start|im_end|eot_id|start_header_id|endoftext|end_of_text|begin_of_text|user|end_of_turn|"
+    r"start_of_turn|s)\|?>|\[/?INST\]|"
+    r"^[ \t]*(?:#{1,6}[ \t]*(?:query|question|task|instruction|input|problem)s?\b[ \t\d]{0,4}(?::|$)|"
+    r"(?:\*\*)?(?:(?:next |new )?(?:question|query|user|human|instruction)|q|frage|pregunta|вопрос|问题|题目|問題|질문|"
+    r"السؤال)[ \t\d]{0,4}(?:\*\*)?[:：])",
+    re.I | re.M,
+)
 # Direction marks, zero-width characters, variation selectors, the keycap and emoji show nothing that is graded.
 UNSEEN = re.compile(
     "[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe00-\ufe0f\ufeff\u20e3\u2600-\u27bf\U0001f000-\U0001faff]"
 )
+ACCENT = re.compile("[\u0300-\u036f\u064b-\u0655]")
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
-POWER = re.compile(r"(?<=\d)[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]{1,3}")
-SIGNS = {"−": "-", "‐": "-", "‑": "-", "“": '"', "”": '"', "’": "'", "‘": "'", "。": ". ", "，": ", "}
-SIGNS |= {"½": ".5", "¼": ".25", "¾": ".75"}
-PLAIN_SIGNS = {">=": "≥", "<=": "≤", "{": "(", "}": ")", "[": "(", "]": ")", "\t": " "} | dict.fromkeys('*`$#|"\0', " ")
-ANSWER_TAG = re.compile(r"<(/?)answer>", re.I)
+POWER = re.compile(r"(?<=[\w)])[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]{1,3}")
+SIGNS = {"−": "-", "‐": "-", "‑": "-", "“": '"', "”": '"', "’": "'", "‘": "'", "。": ". ", "，": ", ", "、": ", "}
+SIGNS |= {"½": ".5", "¼": ".25", "¾": ".75"} | dict.fromkeys("✅✔☑✓", " yes ") | dict.fromkeys("❌✗✘✖", " wrong ")
+SIGNS |= dict.fromkeys("「」『』«»", '"')
+PLAIN_SIGNS = {">=": "≥", "<=": "≤", "=>": "→", "{": "(", "}": ")", "[": "(", "]": ")", "\t": " "}
+PLAIN_SIGNS |= dict.fromkeys('*`$#"\0', " ")
+LATIN = {"А": "A", "В": "B", "С": "C", "Е": "E", "Α": "A", "Β": "B", "Ε": "E"}
+LOOKALIKE = re.compile(rf"(?<!\w)[{''.join(LATIN)}](?=\s?(?:[.,;:)!\n]|$))")
+ASIAN = "[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
+SCRIPTS_MEET = re.compile(rf"(?<={ASIAN})(?=[^\W_])(?!{ASIAN})|(?<=[^\W_])(?<!{ASIAN})(?={ASIAN})")
+ANSWER_TAG, CELL = re.compile(r"<(/?)answer>", re.I), re.compile(r"</t[dh]>\s*<t[dh]\b[^<>]{0,40}>", re.I)
+NEW_LINE = re.compile(r"<(?:br|/?p|/?tr|/?div|/?li)\b[^<>]{0,40}>", re.I)
 TAG = re.compile(r"</?[a-z|][^<>\n]{0,80}>", re.I)
-BOLD_LETTER = re.compile(r"\*\*\s{0,2}\(?([A-Z])\)?\s{0,2}\*\*")
-LATEX_WORD = re.compile(
-    r"\\(?:text|textbf|textit|mathbf|mathrm|mathit|left|right|displaystyle|quad|frac|dfrac)(?![a-z])"
+ROW = re.compile(r"^[ \t]*\|(?P<row>.*?)(?:\|[ \t]*)?$", re.M)
+RULE, QUOTED = re.compile(r"^[ \t:|-]{3,}$", re.M), re.compile(r"^[ \t]*>[> \t]*+(?=\D)", re.M)
+LETTER_NUMBER, BLANK_HALF = (
+    re.compile(r"\b([A-Z])-(?=\d)"),
+    re.compile(r"(?<=\d) (?=[½¼¾])|(?<=^−) (?=\d)|(?<=[:=] −) (?=\d)", re.M),
 )
-LATEX_SIGNS = {"\\boxed": " boxed: ", "\\times": "×", "\\cdot": "×", "\\approx": "≈", "\\%": "%"}
+BOLD_LETTER = re.compile(r"\*\*\s{0,2}\(?([A-Z])\)?\s{0,2}\*\*")
+LATEX_WORD = re.compile(r"\\(?:text|textbf|textit|mathbf|mathrm|mathit|left|right|displaystyle|quad)(?![a-z])")
+FRACTION = re.compile(r"\\[dt]?frac\{([^{}]{0,80})\}\{([^{}]{0,80})\}")
+LATEX_SIGNS = {"\\boxed": " boxed: ", "\\times": "×", "\\cdot": "×", "\\approx": "≈", "\\%": "%", "\\frac": " "}
 LATEX_SPACE = re.compile(r"\\[,;:! \[\]()]")
+TIMES, THAT_IS = re.compile(r"(?<=[\d)\w ])\*(?=\s?[\d(])(?!\*)"), re.compile(r"\b(?:i\.e\.|e\.g\.|d\.h\.)", re.I)
 AROUND_WORDS = re.compile(r"['_](?:(?![^\W_])|(?<![^\W_].))")
 BLANKS, LINES = re.compile(r" [^\S\n]+|[^\S\n ][^\S\n]*"), re.compile(r" ?\n[ \n]*")
-SENTENCE = re.compile(r"\n|(?<=[.!?;]) |(?<=\d)\.(?=[A-Z][a-z])")
-SUPPOSES = re.compile(r"\bif\b.*\bwould\b|\bsome (?:would|might|may)\b", re.I)
+SENTENCE = re.compile(r"\n|(?<=[.!?;])(?<!\b[A-Z]\.) |(?<=\d)\.(?=[A-Z][a-z])")
+
+
+def own_part(text: str) -> str:
+    """The text up to a next question that the model asks itself; one that stands first is an echo and stays."""
+    start = len(text) - len(text.lstrip())
+    found = next(
+        (match.start() for match in ANOTHER.finditer(text, start) if text[start : match.start()].strip()), None
+    )
+    return text if found is None else text[:found]
+
+
+def fold(text: str) -> str:
+    """The text in compatibility form (full-width letters become plain ones), without accents."""
+    if text.isascii():
+        return text
+    return unicodedata.normalize("NFKC", ACCENT.sub("", unicodedata.normalize("NFKD", text)))
 
 
 def plain(text: str) -> str:
-    """The text without HTML, Markdown and LaTeX, in compatibility form (full-width letters become plain ones)."""
+    """The text without HTML, Markdown, LaTeX and accents, a blank between the letters of two scripts."""
     text = text[-LIMIT:]
     if not text.isascii():
-        text = _replaced(POWER.sub(lambda match: "^" + match[0].translate(SUPERSCRIPTS), text), SIGNS)
-        text = UNSEEN.sub("", unicodedata.normalize("NFKC", text))[-LIMIT:]
+        text = _replaced(
+            POWER.sub(lambda match: "^" + match[0].translate(SUPERSCRIPTS), BLANK_HALF.sub("", text)), SIGNS
+        )
+        text = UNSEEN.sub("", fold(text))[-LIMIT:]
+        text = LOOKALIKE.sub(lambda match: LATIN[match[0]], SCRIPTS_MEET.sub(" ", text))
     if "<" in text:
-        text = ANSWER_TAG.sub(lambda match: "\n" if match[1] else "\nanswer: ", text)
-        text = TAG.sub(" ", text)
+        text = ANSWER_TAG.sub(lambda match: "\n" if match[1] else "\nanswer: ", CELL.sub(": ", text))
+        text = TAG.sub(" ", NEW_LINE.sub("\n", text))
+    if ">" in text:
+        text = QUOTED.sub("", text)
+    if "|" in text:
+        text = ROW.sub(lambda match: match["row"].replace("|", ": "), RULE.sub("", text)).replace("|", " ")
     if "\\" in text:
-        text = _replaced(LATEX_SPACE.sub(" ", LATEX_WORD.sub("", text)), LATEX_SIGNS)
-    text = _replaced(BOLD_LETTER.sub(r"(\1)", text), PLAIN_SIGNS)
+        text = _replaced(LATEX_SPACE.sub(" ", LATEX_WORD.sub("", FRACTION.sub(r"(\1)/(\2)", text))), LATEX_SIGNS)
+    text = TIMES.sub("×", BOLD_LETTER.sub(r"(\1)", text)) if "*" in text else text
+    text = LETTER_NUMBER.sub(r"\1", THAT_IS.sub("that is", _replaced(text, PLAIN_SIGNS)))
     return LINES.sub("\n", BLANKS.sub(" ", AROUND_WORDS.sub(" ", text))).strip()
 
 

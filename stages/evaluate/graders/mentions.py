@@ -1,0 +1,134 @@
+"""Where an answer mentions options: by letter, by text, or by a letter and a text that stand together.
+
+A letter is none where it is an article (`A patient`), an initial (`E. coli`), or part of a name (`vitamin C`, `B
+cells`). A text is compared by its words, without endings, small words and connectives (`aspirin plus clopidogrel` is
+`Aspirin and clopidogrel`); directions and signs are words (`high` is `↑`, `(+)` is `positive`); an abbreviation is a
+name too (`PE`). Where a letter and the text beside it disagree, the letter counts.
+"""
+
+import re
+from collections import deque
+from typing import NamedTuple
+
+from stages.evaluate.graders.plain_text import ASIAN, fold
+from stages.evaluate.graders.vocabulary import any_of, same
+
+LAST = 300  # letters, texts and sentences from the end that are looked at
+TOKEN = re.compile(rf"\([+-]\)|[<>=≤≥↑↓]|{ASIAN}|(?:(?!{ASIAN})\w)+")
+ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e)$")
+SMALL = re.compile(
+    r"and|plus|with|together|added|addition|combin(?:ed|ation)|in|an?|the|of|to|be|him|her|it|patient|is|are|und|mit|y|con|et|avec|и|с|和|与|及|加"
+)
+SHORT = {"yes", "no", "mayb", "tru", "fals", "both", "non"}
+PARTED = re.compile(r"(?<!\b[A-Z])[.;:!?\n]\s")
+LETTER = re.compile(r"[A-Za-z](?<!\w.)(?<!°.)(?<!\w['&-].)(?![\w'&-]*\w)")
+NAMED = re.compile(rf"{any_of('named')}[\s:-]{{1,2}}(?:is )?\(?$", re.I)
+NOUN = re.compile(r"\s(?:cells?|lymphocytes?|antigens?|virus|fibers?|waves?|streptococc|symptoms|vitamins?)", re.I)
+INITIAL = re.compile(r"\.\s?(?!(?:the|because|this|it|since|that)\b)[a-z]")
+ARTICLE = re.compile(rf"\s(?!{any_of('verbs')})[^\W_]")
+LOWER = re.compile(rf"{any_of('answer', 'option', 'choose')}(?:\s(?:is|[:=–—-]|option|letter))*[\s:(]{{0,3}}$", re.I)
+ENDS = re.compile(r"\)?\s?(?:[.,;!)\n]|$)")
+BESIDE = re.compile(r"\)?\s?[.):]?\s?[(:=,—–-]?\s?(?:the )?")
+BRACKETED = re.compile(r"\s?\((?:the )?(?:option |choice |answer |选项|选)?\s?([A-Z])\)", re.I)
+CAPITALS = re.compile(r"[A-Z]{2,6}")
+
+
+class Mention(NamedTuple):
+    """One option in an answer: where, which letter, and how it is named."""
+
+    start: int
+    end: int
+    letter: str
+    named: bool = True  # by its text alone
+    short: bool = False  # by a text such as `no` or `5` alone
+
+
+def mentions(text: str, options: dict[str, str]) -> list[Mention]:
+    """The mentions of options in a plain text, in order."""
+    texts = {one.start: one for one in by_text(text, options)[-LAST:]}
+    letters: dict[int, Mention] = {}
+    inside = {at for one in texts.values() for at in range(one.start + 1, one.end)}
+    for match in deque(LETTER.finditer(text), maxlen=LAST):
+        if match.start() not in inside and _is_option(match, text, options):
+            between, letter, end = BESIDE.match(text, match.end()), match[0].upper(), match.end()
+            beside = texts.get(between.end()) if between else None
+            if beside and (beside.letter == letter or "," not in between[0]):
+                end = beside.end
+            letters[match.start()] = Mention(match.start(), end + (text[end : end + 1] == ")"), letter, named=False)
+    owned = {at for one in letters.values() for at in range(one.start, one.end)}
+    for one in texts.values():
+        if one.start not in owned:
+            bracketed = BRACKETED.match(text, one.end)
+            letter = letters.pop(bracketed.start(1), None) if bracketed else None
+            letters[one.start] = letter._replace(start=one.start, end=bracketed.end()) if letter else one
+    return [letters[at] for at in sorted(letters)]
+
+
+def _is_option(match: re.Match[str], text: str, options: dict[str, str]) -> bool:
+    """Whether a single letter in a text is an option's."""
+    letter, before, after = match[0], text[max(0, match.start() - 40) : match.start()], text[match.end() :][:60]
+    if letter.upper() not in options or NAMED.search(before) or NOUN.match(after):
+        return False
+    if letter.islower():
+        alone = len(text) < 4 or (after[:1] == ")" and (before[-1:] == "(" or not before.strip()))
+        return bool(ENDS.match(after) and (alone or LOWER.search(before)))
+    if letter in "AEIO" and ARTICLE.match(after):
+        return False
+    named, longer = [tokens(option) for option in options.values()], tokens(letter + after)
+    behind = tokens(BESIDE.sub("", after, count=1))
+    if any(words and behind[: len(words[:4])] == words[:4] for words in named):
+        return True
+    return not (INITIAL.match(after) or any(len(words) > 1 and longer[: len(words)] == words for words in named))
+
+
+def tokens(text: str) -> list[str]:
+    """The words of a text as they are compared."""
+    return [one for one in map(_token, TOKEN.findall(fold(text))) if one]
+
+
+def _token(word: str) -> str:
+    small = SMALL.fullmatch(word if len(word) == 1 else word.casefold())  # `A` may be a letter
+    return "" if small else ENDING.sub("", same(word))
+
+
+def by_text(text: str, options: dict[str, str]) -> list[Mention]:
+    """The mentions of options' texts, the longest one at each place."""
+    owners: dict[tuple[str, ...], set[str]] = {}
+    for letter, option in options.items():
+        for words in map(tokens, names(option)):
+            owners.setdefault(tuple(words[words[:1] == ["a"] :]), set()).add(letter)
+    known: dict[str, list[tuple[str, ...]]] = {}
+    for words in sorted((one for one, letters in owners.items() if one and len(letters) == 1), key=len, reverse=True):
+        known.setdefault(words[0], []).append(words)
+    short_for = {letter: abbreviation(option) for letter, option in options.items()}
+    here = [(token, match) for match in TOKEN.finditer(text) if (token := _token(match[0]))]
+    found, free = [], 0
+    for index, (token, match) in enumerate(here):
+        for words in known.get(token, ()) if index >= free else ():
+            span = here[index : index + len(words)]
+            if tuple(one for one, _ in span) == words and not PARTED.search(text, match.end(), span[-1][1].start()):
+                free = index + len(words)
+                short = len(words) == 1 and (token in SHORT or len(token) < 3 or token.isdigit())
+                found.append(Mention(match.start(), span[-1][1].end(), next(iter(owners[words])), short=short))
+                break
+        if index >= free and CAPITALS.fullmatch(match[0]):
+            letters = [letter for letter, pattern in short_for.items() if pattern.fullmatch(match[0].casefold())]
+            found += [Mention(*match.span(), letter) for letter in letters if len(letters) == 1]
+    return found
+
+
+def abbreviation(name: str) -> re.Pattern[str]:
+    """A pattern of the abbreviations of a name of several words: each word's first letter, others on the way."""
+    words = re.findall(r"[^\W\d_]+", fold(name).casefold())
+    return re.compile(
+        "".join(word[0] + "".join(f"{letter}?" for letter in word[1:]) for word in words if len(words) > 1)
+    )
+
+
+def names(option: str) -> list[str]:
+    """An option's text and other ways to write it: without brackets, arrows and halves swapped, `E. coli`."""
+    found = [option, re.sub(r"\([^()]*[^()+-][^()]*\)", " ", option)]
+    found += [re.sub(r"([^,;↑↓]+)([↑↓])", r" \2 \1", option), re.sub(r"([↑↓])([^,;↑↓]+)", r" \2 \1", option)]
+    found += re.findall(r"^\w+ ([A-Z]+\d+)$", option)
+    found.append(re.sub(r"^(.*)\s(?:and|plus|with|\+|&)\s(.*)$", r"\2 \1", option))
+    return [*found, re.sub(r"^([B-Z])[a-z]{3,} ([a-z]{4,})$", r"\1. \2", option.strip())]

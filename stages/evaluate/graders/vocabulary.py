@@ -1,0 +1,58 @@
+"""The words of vocabulary.toml as patterns, and what they make of a sentence: what is denied, supposed, taken back."""
+
+import re
+import tomllib
+from functools import lru_cache
+from pathlib import Path
+
+from stages.evaluate.graders.plain_text import ASIAN, fold
+
+WORDS = tomllib.loads(fold(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")))
+
+
+def any_of(*meanings: str) -> str:
+    """A pattern of all words of some meanings."""
+    chosen = [WORDS[meaning] for meaning in meanings]
+    spaced = "|".join(one[key] for one in chosen for key in ("en", "others") if key in one)
+    east = "".join(f"|{one['east']}" for one in chosen if "east" in one)
+    return rf"(?:(?<!\w)(?:{spaced})(?!\w){east})"
+
+
+CONCLUDES = re.compile(any_of("answer", "best", "choose", "so", "suggest"), re.I)
+# A label at the start of a sentence, with words around its noun: `The final answer is:`, `Respuesta correcta:`.
+LABEL = any_of("answer", "option").removesuffix(")") + r"|\b(?:final|correct|boxed)\b)"
+ANSWER_LINE = re.compile(
+    r"(?:^|(?<=[\n.!?;(,]))[^\w\n(]{0,6}(?:(?!wrong|incorrect|not|other|second|least)"
+    rf"(?:[^\W\d_]{{1,16}} |{ASIAN}{{1,4}})){{0,3}}?{LABEL}(?:\s?[^\W\d]{{2,16}}){{0,2}}?\s?(?::|=|→|\n| [–—-] )",
+    re.I,
+)
+NOT_BEFORE = re.compile(
+    rf"(?:{any_of('not')}|[>/]|≠)\W{{0,3}}(?:\w+\W{{1,3}}){{0,3}}$|\b(?:do|does|did|could|would) ?(?:not|n't)\b.*$",
+    re.I,
+)
+WRONG_AFTER = re.compile(rf"\W{{0,3}}(?:\w+\W{{1,3}}){{0,3}}?{any_of('wrong')}", re.I)
+SUPPOSED = re.compile(
+    r"\b(?:(?:if|wenn|falls|si|если)\b.*\b(?:would|were|had|ware|seria|serait|бы)|"
+    r"(?:would|only|might)\b.*\b(?:if|instead)|had (?:s?he|it|they|the)|whether|"
+    r"would (?:point|suggest|indicate|show))\b.*?(?=,? (?:but|however)\b|;|$)|"
+    r"\b(?:some (?:\w+ )?(?:would|might|may|choose|say|think|prefer|argue)|one (?:might|may|could|would))\b[^,;]*|"
+    r"如果.*",
+    re.I,
+)
+PERHAPS = re.compile(any_of("perhaps"), re.I)
+TURN = re.compile(
+    rf"(?:^|[.!?\n…—–;:,-] ?)(?:(?:but|no|hmm|oh|and),? ){{0,3}}{any_of('turn')}|"
+    r"(?<=\w)(?:[,…—–]|\.\.\.| -) ?(?:no|nein|нет|不)(?=\s?[,—–-])",
+    re.I,
+)
+ASKED = re.compile(r"[?؟]\W*$")
+NEGATIVE_QUESTION = re.compile(
+    r"\b(?:not|cannot|n't|except|least|never|false|incorrect|contraindicated)\b[^.?!]*[.?!:]?\s*$", re.I
+)
+SAME = {word: re.compile(pattern, re.I) for word, pattern in WORDS["same"].items()}
+
+
+@lru_cache(maxsize=100_000)
+def same(word: str) -> str:
+    """The word that stands for a word and all that mean the same, in lower case."""
+    return next((one for one, pattern in SAME.items() if pattern.fullmatch(word)), word.casefold())
