@@ -61,7 +61,7 @@ def free(arms: dict[str, Path], questions: list[str]) -> list[Row]:
 
 
 def _graded(record: Row, answer: Row, grading: Grading) -> Row:
-    found = grade(record, answer["text"], **grading.model_dump(exclude={"seed"}))
+    found = grade(record, answer["text"], finish_reason=answer["finish_reason"], **grading.model_dump(exclude={"seed"}))
     return {**answer, **asdict(found), **form(answer["text"])}
 
 
