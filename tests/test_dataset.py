@@ -479,6 +479,22 @@ def test_a_dataset_that_cannot_be_had_is_one_short_line(error, load_dataset):
     assert "HF_TOKEN" in said
 
 
+def test_a_snapshot_that_was_copied_here_is_read_where_the_hub_cannot_be_asked(tmp_path, values, monkeypatch, capsys):
+    """As a folder that `hf download` made on another machine: without its list of files (their issue 4487)."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    hub = params.check(values).dataset.hub
+    folder = tmp_path / f"datasets--{hub.path.replace('/', '--')}" / "snapshots" / hub.revision
+    folder.mkdir(parents=True)
+    (folder / "README.md").write_text(f"---\nconfigs:\n- config_name: {hub.name}\n  data_files: rows.json\n---\n")
+    (folder / "rows.json").write_text(json.dumps(ROWS))
+    assert list(hub_dataset.rows(hub)) == ROWS
+    assert f"not from the hub, which cannot be asked: {folder} is read" in capsys.readouterr().out
+    (folder / "rows.json").unlink()
+    with pytest.raises(UserError, match="cannot be loaded"):
+        next(hub_dataset.rows(hub))
+
+
 def test_an_interruption_while_loading_is_no_user_error(load_dataset):
     load_dataset(KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):

@@ -15,7 +15,7 @@ import torch
 from stages.files.errors import UserError
 from stages.model import __main__ as command
 from stages.model import base_model, load
-from stages.model.weights import cache, gguf_package
+from stages.model.weights import cache, gguf_package, hub_model
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +194,15 @@ def test_a_gguf_file_of_an_unknown_architecture_is_refused(tiny_gguf):
         gguf_package.folder(package)
 
 
+def test_a_snapshot_that_was_copied_here_is_used_where_the_hub_cannot_be_asked(tmp_path, tiny, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    hub = tiny.model.hub
+    folder = tmp_path / f"models--{hub.path.replace('/', '--')}" / "snapshots" / hub.revision
+    shutil.copytree(base_model.folder(tiny.model), folder)
+    assert hub_model.folder(hub) == folder
+
+
 def test_a_hub_model_that_cannot_be_had_is_one_clear_line(tiny):
     hub = tiny.model.hub.model_copy(update={"path": "nobody/no-such-model"})
     with pytest.raises(UserError, match="model nobody/no-such-model at 6a6f4aa41979: ") as error:
@@ -316,12 +325,12 @@ def test_a_hub_that_does_not_answer_is_given_up(monkeypatch, own):
     from huggingface_hub import close_session
     from huggingface_hub.utils import get_session
 
-    from stages.files import timeouts
+    from stages.files import hub
 
-    monkeypatch.setattr(timeouts, "SECONDS", 0.2)
+    monkeypatch.setattr(hub, "SECONDS", 0.2)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     with socket.create_server(("127.0.0.1", 0)) as deaf:
-        timeouts.set_timeouts("model x")
+        hub.set_timeouts("model x")
         with pytest.raises(httpx.TimeoutException):
             get_session().get(f"http://127.0.0.1:{deaf.getsockname()[1]}", **own)
     close_session()

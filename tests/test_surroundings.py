@@ -588,8 +588,8 @@ def test_a_hub_that_never_answers(place, name, section):
     text = Path("params.yaml").read_text(encoding="utf-8")
     Path("params.yaml").write_text(re.sub(rf"(?ms)^({section}:.*?^  source:) \w+", r"\1 hub", text), encoding="utf-8")
     with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:  # accepts, and says nothing
-        code = f"from stages import {name}; from stages.files import timeouts; from stages.runtime import stage; "
-        code += "timeouts.SECONDS = 0.2; "
+        code = f"from stages import {name}; from stages.files import hub; from stages.runtime import stage; "
+        code += "hub.SECONDS = 0.2; "
         silence = {"HF_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}", "HF_HUB_OFFLINE": "0"}
         command = sys.executable, "-c", f"{code}stage.run({name!r}, {name}.main)"
         done = run(place, *command, check=False, HF_HOME=str(place / "hf"), HF_TOKEN="hf_s3nt1nel", **silence)

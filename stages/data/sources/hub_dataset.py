@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stages.data import data_errors
-from stages.files import timeouts
+from stages.files import hub as client
 from stages.files.records import Row
 from stages.params.data_schema import HubDataset
 
@@ -18,13 +18,19 @@ def rows(hub: HubDataset) -> Iterator[Row]:
     """
     from datasets import load_dataset
 
-    timeouts.set_timeouts(data_errors.HUB_DATASET.format(hub=hub))
+    client.set_timeouts(data_errors.HUB_DATASET.format(hub=hub))
     if Path(hub.path).exists():
         raise data_errors.HUB_FOLDER(hub=hub)
+    options = {"name": hub.name, "split": hub.split}
     try:
-        dataset = load_dataset(hub.path, name=hub.name, split=hub.split, revision=hub.revision)
+        dataset = load_dataset(hub.path, revision=hub.revision, **options)
     except Exception as error:  # the library raises a dozen kinds, requests' and its own among them
-        raise data_errors.HUB_FAILED(hub=hub, error=error) from None
+        if (folder := client.local_snapshot(hub.path, hub.revision, "dataset")) is None:
+            raise data_errors.HUB_FAILED(hub=hub, error=error) from None
+        try:
+            dataset = load_dataset(str(folder), **options)
+        except Exception as damaged:
+            raise data_errors.HUB_FAILED(hub=hub, error=damaged) from None
     sources = list(dataset.info.download_checksums or {})
     stale = [source for source in sources if "@" in source and hub.revision not in source]
     if stale:

@@ -1,4 +1,6 @@
-"""Time-outs for requests to the hub, whose own client may wait for ever."""
+"""The Hugging Face Hub: time-outs, since its own client may wait for ever, and what its cache holds."""
+
+from pathlib import Path
 
 SECONDS = 30
 
@@ -25,3 +27,20 @@ def set_timeouts(where: str) -> None:
         return made
 
     set_client_factory(client)
+
+
+def local_snapshot(path: str, revision: str, repo_type: str) -> Path | None:
+    """The folder of a commit in the hub's cache, asked without a network; None where it is not or not whole.
+
+    `snapshot_download` finds one that was copied there from another machine only when it is told not to look further
+    (https://github.com/huggingface/huggingface_hub/issues/4487).
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        found = Path(snapshot_download(path, revision=revision, repo_type=repo_type, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
+    print(f"{path} at {revision:.12}: not from the hub, which cannot be asked: {found} is read", flush=True)
+    return found
