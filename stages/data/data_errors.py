@@ -47,6 +47,10 @@ PARTS_DIFFER = Text(
     "prompt: this model's tokenizer reads a prompt in parts otherwise than as a whole (at {text!r}): choose another "
     "model"
 )
+SPECIAL_TOKEN = Text(
+    "data: {text!r}: this model's tokenizer reads {token} in a row as a special token: remove it, or choose another "
+    "model"
+)
 FORMATTED = (
     "{train} training rows of {tokens[median]} tokens (at most {tokens[max]}), {asked} to ask; above max_length: "
     "{overlong[dropped]} dropped, {overlong[truncated]} truncated; {tagged} with a tag of the thinking dropped"

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from stages.data import data_errors
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -19,7 +21,10 @@ class Parts:
     literal: bool = False
 
     def ids(self, texts: list[str], before: list[int]) -> list[list[int]]:
-        """Token ids of texts that follow a text with the ids `before`; with none, they begin one."""
+        """Token ids of texts that follow a text with the ids `before`; with none, they begin one.
+
+        Raises UserError for a literal text that this tokenizer reads as a special token.
+        """
         if not before:
             return self._encoded(self.tokenizer, texts)
         bare = self.after_added if before[-1] in self.added else self.after_text
@@ -37,12 +42,21 @@ class Parts:
 
     def _encoded(self, tokenizer: Any, texts: list[str]) -> list[list[int]]:
         options = {"split_special_tokens": True} if self.literal else {}
-        return tokenizer(texts, add_special_tokens=False, **options).input_ids if texts else []
+        found = tokenizer(texts, add_special_tokens=False, **options).input_ids if texts else []
+        for text, ids in zip(texts, found, strict=True):
+            if self.literal and (forged := self.special.intersection(ids)):  # a Unigram's vocabulary holds them too
+                raise data_errors.SPECIAL_TOKEN(token=self.added[min(forged)].content, text=text[:60])
+        return found
 
     @cached_property
     def added(self) -> dict[int, Any]:
         """The added tokens by their ids."""
         return self.tokenizer.added_tokens_decoder
+
+    @cached_property
+    def special(self) -> frozenset[int]:
+        """The ids that no literal text may have."""
+        return frozenset(index for index, one in self.added.items() if one.special) - {self.tokenizer.unk_token_id}
 
     @cached_property
     def after_text(self) -> Any:

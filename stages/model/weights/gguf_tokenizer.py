@@ -5,7 +5,11 @@ from typing import Any
 
 from stages.params.schema import PackageModel
 
-UNKNOWN, CONTROL, USER_DEFINED, BYTE = 2, 3, 4, 6  # gguf.TokenType
+UNKNOWN, CONTROL, USER_DEFINED = 2, 3, 4  # gguf.TokenType
+
+NAMES = (
+    "model", "tokens", "scores", "token_type", "unknown_token_id", "bos_token_id", "add_bos_token", "add_space_prefix",
+)  # fmt: skip
 
 
 def read(path: Path, fields: dict[str, Any], config: Any, package: PackageModel) -> Any:
@@ -28,11 +32,6 @@ def read(path: Path, fields: dict[str, Any], config: Any, package: PackageModel)
     return tokenizer
 
 
-NAMES = (
-    "model", "tokens", "scores", "token_type", "unknown_token_id", "bos_token_id", "add_bos_token", "add_space_prefix",
-)  # fmt: skip
-
-
 def _sentencepiece(given: dict[str, Any]) -> Any:
     """Merges by score, bytes for unknown characters, as llama.cpp reads such a file.
 
@@ -52,6 +51,6 @@ def _sentencepiece(given: dict[str, Any]) -> Any:
     strip = [decoders.Strip(" ", left=1)] if prefix else []
     steps = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), *strip]
     backend.decoder = decoders.Sequence(steps)
-    for token, kind in added.items():
-        backend.add_tokens([AddedToken(token, normalized=False, special=kind != USER_DEFINED)])
+    backend.add_special_tokens([AddedToken(one, normalized=False) for one in added if added[one] != USER_DEFINED])
+    backend.add_tokens([AddedToken(one, normalized=False) for one in added if added[one] == USER_DEFINED])
     return PreTrainedTokenizerFast(tokenizer_object=backend, unk_token=unknown)
