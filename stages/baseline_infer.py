@@ -6,7 +6,7 @@ usage: python -m stages.baseline_infer
 from pathlib import Path
 
 from stages.files import records
-from stages.generate import answers
+from stages.generate import answers, base_check, generation_errors
 from stages.params.schema import Params
 from stages.runtime import journal, stage
 
@@ -19,6 +19,8 @@ def main(params: Params) -> str:
     rows = [row for path in PROMPTS for row in records.read(path)]
     model = answers.load_model(params)
     with journal.opened("baseline_infer", answers.settings(params), []) as kept:
+        bits = base_check.bits_per_byte(model, kept)
+        print(generation_errors.BASE_CHECK.format(bits=bits), flush=True)
         written = answers.answer(model, rows, params, kept)
     records.write(ANSWERS, written)
     return answers.summary(written)

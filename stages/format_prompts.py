@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from stages.data import data_errors, prompts
 from stages.files import records
-from stages.model import base_model
+from stages.model import base_model, plain_english
 from stages.params.schema import Params
 from stages.runtime import stage
 
@@ -28,7 +28,9 @@ BATCH = 1000
 
 def main(params: Params) -> str:
     """Write data/prompts and the token statistics; returns the summary."""
-    formatter = prompts.Formatter(base_model.tokenizer(params.model), params.prompt)
+    tokenizer = base_model.tokenizer(params.model)
+    words = plain_english.tokens_per_word(tokenizer)
+    formatter = prompts.Formatter(tokenizer, params.prompt)
     lengths: list[int] = []
     counts: Counter[str] = Counter()
     example = {}
@@ -38,6 +40,9 @@ def main(params: Params) -> str:
         raw = tqdm(records.read(RAW_TRAIN), total=total, desc="train prompts", unit="row", mininterval=1)
         for batch in records.batches(raw, BATCH):
             for row in formatter.examples(batch):
+                if "completion_ids" not in row:
+                    counts["tagged"] += 1
+                    continue
                 row, outcome = prompts.fit(row, params.prompt)
                 counts[outcome] += 1
                 if outcome == "dropped":
@@ -57,8 +62,16 @@ def main(params: Params) -> str:
     asked = records.write(HELDOUT, asked_rows(records.read(RAW_HELDOUT)))
     asked += records.write(EVALUATION, asked_rows(records.read(RAW_EVALUATION)))
     tokens = {"mean": round(statistics.fmean(lengths), 1), **quantiles(sorted(lengths)), "total": sum(lengths)}
-    overlong = {"dropped": counts["dropped"], "truncated": counts["truncated"]}
-    summary = {"asked": asked, "example": example, "overlong": overlong, "tokens": tokens, "train": len(lengths)}
+    summary = {
+        "asked": asked,
+        "example": example,
+        "overlong": {"dropped": counts["dropped"], "truncated": counts["truncated"]},
+        "tagged": counts["tagged"],
+        "thinking_opened": formatter.thinking_opened,
+        "tokens": tokens,
+        "tokens_per_word": words,
+        "train": len(lengths),
+    }
     records.write_json(SUMMARY, summary)
     return data_errors.FORMATTED.format(**summary)
 

@@ -18,6 +18,7 @@ OF_TEXT = {
     field_types.Sha256: st.from_regex(r"[0-9a-f]{64}", fullmatch=True),
     field_types.SetName: st.from_regex(r"[a-z][a-z0-9_-]{0,9}", fullmatch=True),
     field_types.FileName: st.from_regex(r"([a-z]{1,3}/)?[A-Zé ]{1,3}\.(json|jsonl|csv|parquet)", fullmatch=True),
+    field_types.Date: st.dates().map(str),
     field_types.Template: st.tuples(st.text(LETTERS, max_size=9), st.text(LETTERS, max_size=9)).map("{question}".join),
     field_types.HubPath: st.from_regex(r"[A-Za-z0-9]{1,9}/[A-Za-z0-9]{1,9}", fullmatch=True),
     field_types.Package: st.from_regex(r"[a-z][a-z0-9_]{0,9}", fullmatch=True),
@@ -41,8 +42,10 @@ def of(kind: Any, metadata: tuple = ()) -> st.SearchStrategy:
     if origin is list:
         least, most = bounds.get("min_length", 0), bounds.get("max_length", 4)
         return st.lists(of(inner[0]), min_size=least, max_size=min(most, 4), unique_by=_plain)
+    if origin is dict:
+        return st.dictionaries(*map(of, inner), max_size=3)
     if kind is str:
-        return next(OF_TEXT[one] for one in metadata if one in OF_TEXT)
+        return next((OF_TEXT[one] for one in metadata if one in OF_TEXT), st.text(LETTERS))
     if kind in (int, float):
         return _numbers(kind, bounds)
     if kind in (bool, type(None)):

@@ -35,12 +35,25 @@ REPEATED_KEY = Text("the key {key!r} is given twice")
 TOO_MANY_CELLS = Text("{path}, line {number}: more cells than columns: quote cells that hold a comma")
 NO_CSV = Text("{path}, row from line {number}: not valid CSV: {error}: correct its quotes")
 NO_PARQUET = Text("{path}: not valid Parquet: {error}: write it again")
-NO_ROW_FITS = Text("prompt.max_length {max_length}: no training row fits: raise it")
+NO_ROW_FITS = Text("prompt.max_length {max_length}: no training row fits, or is without prompt.thinking_tags: raise it")
 NO_CHAT_TEMPLATE = Text("prompt.style: chat: this model's tokenizer has no chat template: choose plain")
 CHAT_TEMPLATE_FAILED = Text("prompt.style: chat: this model's chat template fails ({error}): choose plain")
+UNREAD_KWARG = Text("prompt.chat_template_kwargs: {key}: this model's chat template does not read it: remove it")
+RANDOM_CHAT_TEMPLATE = Text("prompt.style: chat: this model's chat template prints a random text: choose plain")
+NO_STOP_TOKEN = Text(
+    "prompt.style: {style}: this model's {where} has no token that ends an answer: choose another style or model"
+)
+PARTS_DIFFER = Text(
+    "prompt: this model's tokenizer reads a prompt in parts otherwise than as a whole (at {text!r}): choose another "
+    "model"
+)
+SPECIAL_TOKEN = Text(
+    "data: {text!r}: this model's tokenizer reads {token} in a row as a special token: remove it, or choose another "
+    "model"
+)
 FORMATTED = (
     "{train} training rows of {tokens[median]} tokens (at most {tokens[max]}), {asked} to ask; above max_length: "
-    "{overlong[dropped]} dropped, {overlong[truncated]} truncated"
+    "{overlong[dropped]} dropped, {overlong[truncated]} truncated; {tagged} with a tag of the thinking dropped"
 )
 QUESTION_COUNT = Text(
     "prompt.style: chat: this model's chat template prints the question {count} times, not once: choose plain"

@@ -2,21 +2,25 @@
 
 A template is cut at {question}; its two sides are tokenised as written, special tokens and all, and the question
 between them as plain text. So a question with `<|im_end|>` in it is read as those ten characters: it cannot end its own
-turn. The completion is `<think>`, the reasoning, `</think>`, the response and the stop token, in both styles: a chat
-template is only ever asked for the turn before the answer, because R1's deletes the reasoning from answers it is given.
+turn. The completion is the reasoning between the tags of the thinking, the response and the stop token, in both styles:
+a chat template is only ever asked for the turn before the answer, because R1's deletes the reasoning from answers it is
+given, and for the token that ends a turn.
 """
 
 import copy
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 from typing import Any
 
-from stages.data import data_errors
+from stages.data import chat_template, data_errors
+from stages.data.chat_template import PLACEHOLDER
+from stages.data.parts import Parts
 from stages.files.records import Row
 from stages.params.schema import Prompt
 
-THINK, END_THINK = "<think>", "</think>"
-PLACEHOLDER = "{question}"
+TEXT = [-1]  # for Parts: what stands before is text, no added token
+SAMPLE = {"id": "", "set": "", "question": "What is it?", "reasoning": "It is so. Or not.", "response": "It is so."}
 
 
 def question_text(record: Row) -> str:
@@ -38,67 +42,104 @@ class Formatter:
 
         Raises UserError for a chat template that does not print the question exactly once.
         """
-        text = self._chat() if self.prompt.style == "chat" else self.prompt.template
+        chat = self.prompt.style == "chat"
+        text = chat_template.text(self.tokenizer, self.prompt) if chat else self.prompt.template
         if text.count(PLACEHOLDER) != 1:  # a plain template has it once: params are held to that
             raise data_errors.QUESTION_COUNT(count=text.count(PLACEHOLDER))
         before, after = text.split(PLACEHOLDER)
         return before, after
 
     @cached_property
+    def stop_id(self) -> int:
+        """The token that ends a completion: the chat template's own, or the tokenizer's for the plain style.
+
+        Raises UserError where there is none.
+        """
+        chat = self.prompt.style == "chat"
+        found = chat_template.end_of_turn(self.tokenizer, self.prompt) if chat else self.tokenizer.eos_token_id
+        if found is None:
+            raise data_errors.NO_STOP_TOKEN(style=self.prompt.style, where="chat template" if chat else "tokenizer")
+        return found
+
+    @property
+    def thinking_opened(self) -> bool:
+        """Whether the prompt itself opens the thinking, as R1's chat template does."""
+        return self.sides[1].rstrip().endswith(self.prompt.thinking_tags[0])
+
+    def examples(self, rows: list[Row]) -> list[Row]:
+        """Prompts, and completions of rows with reasoning, as text and as token ids.
+
+        A row with a tag of the thinking in its reasoning or response has no completion: graders read what follows the
+        last tag. Raises UserError for a tokenizer that reads the parts of a text otherwise than the whole.
+        """
+        self.check_parts()
+        return self._examples(rows)
+
+    def _examples(self, rows: list[Row]) -> list[Row]:
+        before, after = self.sides
+        start, end = self.side_ids
+        questions, out = [question_text(row) for row in rows], []
+        asked = self.for_questions.ids(questions, start if before else [])
+        for row, question, ids in zip(rows, questions, asked, strict=True):
+            text = before + question + after
+            out.append({"id": row["id"], "set": row["set"], "prompt": text, "prompt_ids": start + ids + end})
+        learned = ((one, self.completion(row)) for one, row in zip(out, rows, strict=True) if "reasoning" in row)
+        answered = [(one, text) for one, text in learned if text is not None]
+        completions = self.for_completions.ids([text for _, text in answered], end or TEXT)
+        for (one, text), ids in zip(answered, completions, strict=True):
+            one.update(completion=text, completion_ids=[*ids, self.stop_id])
+        return out
+
+    def completion(self, row: Row) -> str | None:
+        """The completion as text, without the stop token; None for a row that holds a tag of the thinking."""
+        texts, (opens, closes) = (row["reasoning"], row["response"]), self.prompt.thinking_tags
+        if any(tag.casefold() in text.casefold() for tag in (opens, closes) for text in texts):
+            return None
+        opening = "" if self.thinking_opened else f"{opens}\n"
+        return f"{opening}{texts[0]}\n{closes}\n{texts[1]}"
+
+    def check_parts(self) -> None:
+        """Raise UserError where the parts of a prompt are no parts of the whole text's tokens, but for merges."""
+        if self.parts_differ:
+            raise data_errors.PARTS_DIFFER(text=self.parts_differ)
+
+    @cached_property
+    def parts_differ(self) -> str:
+        """Where the tokens of a sample's parts first spell something else than those of the whole; or ""."""
+        (one,) = self._examples([SAMPLE])
+        parts = one["prompt_ids"] + one["completion_ids"][:-1]
+        whole = self.tokenizer(one["prompt"] + one["completion"], add_special_tokens=False).input_ids
+        spelled = ["".join(self.tokenizer.convert_ids_to_tokens(ids)) for ids in (parts[self.adds_bos :], whole)]
+        if spelled[0] == spelled[1]:
+            return ""
+        first = next(index for index, (one, other) in enumerate(zip_longest(*spelled)) if one != other)
+        return spelled[0][max(0, first - 10) : first + 10]
+
+    @cached_property
+    def adds_bos(self) -> bool:
+        """Whether a BOS token is put before the prompt: the tokenizer adds one, and the template has none."""
+        bos = self.tokenizer.bos_token_id
+        if bos is None or self.tokenizer("a").input_ids[:1] != [bos]:
+            return False
+        return Parts(self.tokenizer).ids([self.sides[0]], [])[0][:1] != [bos]
+
+    @cached_property
     def side_ids(self) -> tuple[list[int], list[int]]:
         """The two sides as token ids, with one BOS token where the tokenizer adds one."""
         before, after = self.sides
-        bos = self.tokenizer.bos_token_id
-        adds_bos = bos is not None and self.tokenizer("a").input_ids[:1] == [bos]
-        ids = self.tokenizer(before, add_special_tokens=False).input_ids
-        if adds_bos and ids[:1] != [bos]:
-            ids = [bos, *ids]
-        return ids, self.tokenizer(after, add_special_tokens=False).input_ids
+        parts = Parts(self.tokenizer)
+        bos = [self.tokenizer.bos_token_id] if self.adds_bos else []
+        return bos + parts.ids([before], [])[0], parts.ids([after], TEXT)[0]
 
     @cached_property
-    def opening(self) -> str:
-        """`<think>` and a newline, or "" where the prompt ends in `<think>` (R1's chat template)."""
-        return "" if self.sides[1].rstrip().endswith(THINK) else f"{THINK}\n"
-
-    def examples(self, rows: list[Row]) -> list[Row]:
-        """Prompts, and completions of rows with reasoning, as text and as token ids."""
-        questions = [question_text(row) for row in rows]
-        before, after = self.side_ids
-        out = []
-        for row, question, ids in zip(rows, questions, as_text(self.for_questions, questions), strict=True):
-            text = self.sides[0] + question + self.sides[1]
-            out.append({"id": row["id"], "set": row["set"], "prompt": text, "prompt_ids": before + ids + after})
-        answered = [(one, self.completion(row)) for one, row in zip(out, rows, strict=True) if "reasoning" in row]
-        completions = as_text(self.for_completions, [text for _, text in answered])
-        for (one, text), ids in zip(answered, completions, strict=True):
-            one.update(completion=text, completion_ids=[*ids, self.tokenizer.eos_token_id])
-        return out
-
-    def completion(self, row: Row) -> str:
-        """The completion as text, without the stop token."""
-        return f"{self.opening}{row['reasoning']}\n{END_THINK}\n{row['response']}"
-
-    def _chat(self) -> str:
-        """The chat template with the placeholder as the question."""
-        from jinja2 import TemplateError
-
-        if not self.tokenizer.chat_template:
-            raise data_errors.NO_CHAT_TEMPLATE()
-        turns = [{"role": "user", "content": PLACEHOLDER}]
-        try:
-            return self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        except (TemplateError, TypeError, ValueError) as error:  # a template may also raise what it likes by itself
-            raise data_errors.CHAT_TEMPLATE_FAILED(error=error) from None
+    def for_questions(self) -> Parts:
+        """Reads every added token as plain text."""
+        return Parts(literal_tokenizer(self.tokenizer, keep=()), literal=True)
 
     @cached_property
-    def for_questions(self) -> Any:
-        """A tokenizer that reads every added token as plain text."""
-        return literal_tokenizer(self.tokenizer, keep=())
-
-    @cached_property
-    def for_completions(self) -> Any:
-        """The same, except for the tags of the thinking: fetch_dataset drops rows that contain one."""
-        return literal_tokenizer(self.tokenizer, keep=(THINK, END_THINK))
+    def for_completions(self) -> Parts:
+        """The same, except for the tags of the thinking."""
+        return Parts(literal_tokenizer(self.tokenizer, keep=tuple(self.prompt.thinking_tags)), literal=True)
 
 
 def literal_tokenizer(tokenizer: Any, keep: tuple[str, ...]) -> Any:
@@ -113,11 +154,6 @@ def literal_tokenizer(tokenizer: Any, keep: tuple[str, ...]) -> Any:
     hidden = [one for one in tokenizer.added_tokens_decoder.values() if not one.special and one.content not in keep]
     copied.backend_tokenizer.add_special_tokens([AddedToken(one.content, special=True) for one in hidden])
     return copied
-
-
-def as_text(tokenizer: Any, texts: list[str]) -> list[list[int]]:
-    """Token ids of texts, special tokens in them read as plain text."""
-    return tokenizer(texts, add_special_tokens=False, split_special_tokens=True).input_ids if texts else []
 
 
 def fit(example: Row, prompt: Prompt) -> tuple[Row, str]:

@@ -16,3 +16,8 @@ ANSWER_TOO_LONG = Text(
     "generation.max_new_tokens: {new} after the longest prompt ({longest} tokens) exceeds the model's {limit} "
     "positions: lower it, or ask shorter questions"
 )
+BASE_CHECK = "the base model needs {bits} bits a byte of plain English"
+MODEL_BROKEN = Text(
+    "model: it needs {found} bits a byte of plain English, and a language model at most {most}: its weights or its "
+    "tokenizer are damaged or read wrongly: choose another model, or another file of it"
+)

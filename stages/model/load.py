@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stages.data import chat_template
 from stages.model import base_model, checks
 from stages.model.adapter import attach
 from stages.model.backends import hf_peft, unsloth_peft
@@ -39,6 +40,7 @@ def for_answers(model: Model, adapter: Path | None, scale: float) -> LoadedModel
     network.generation_config = GenerationConfig(**{name: getattr(given, name) for name in SPECIAL})
     tokens = base_model.tokenizer(model)
     stop_ids = _stop_ids(tokens, given, network.config, network.config.get_text_config())
+    stop_ids |= {chat_template.end_of_turn(tokens)} - {None}  # which no config need name
     if adapter is not None:
         network = attach(network, adapter, scale)
     return LoadedModel(backend.ready_to_answer(network, model), tokens, stop_ids)

@@ -13,6 +13,10 @@ GGUF_DIFFERS = Text(
 )
 GGUF_TENSORS = Text("model.package.gguf_file: {path}: transformers {problems}: choose another model")
 GGUF_UNREADABLE = Text("model.package.gguf_file: {path}: {error}: choose another model")
+TOKENIZER_BROKEN = Text(
+    "model: its tokenizer makes {found} tokens of a word of plain English (at most {most}, none unknown): {tokens} …: "
+    "choose another model, or another file of it"
+)
 UNSLOTH_BROKEN = Text("model.backend: unsloth cannot be imported ({error}): make install-gpu")
 UNSUPPORTED_TARGET = Text("lora.target_modules: {error}")
 MERGE_OVERFLOW = Text("adapter.scale: {error}: lower it, or training.learning_rate")

@@ -37,7 +37,7 @@ def edited(name: str) -> tuple[str, list[str]]:
     before = dict(leaves(params.load().model_dump()))
     wanted = merged(name)
     params.check(wanted, f"{params.PATH} with preset {name}")
-    changed = [key for key, value in leaves(read_preset(name)) if before[key] != value]
+    changed = [key for key, value in leaves(read_preset(name)) if before.get(key) != value]
     preset = _text(PRESETS / f"{name}.yaml")
     values = {key: preset[start:end] for key, start, end in places(preset)}
     text = _text(params.PATH)

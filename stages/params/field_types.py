@@ -5,6 +5,7 @@ import re
 import reprlib
 from collections import Counter
 from collections.abc import Callable
+from datetime import date
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -47,6 +48,11 @@ def unique(key: Callable[[Any], Any] = lambda value: value) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _on_calendar(text: str) -> str:
+    date.fromisoformat(text)  # a ValueError says what is wrong with it
+    return text
+
+
 Text = Annotated[str, matching(r".*\S.*", "a text that is not blank")]
 Commit = Annotated[str, matching(r"[0-9a-f]{40}", "a commit in full, 40 hexadecimal digits")]
 Sha256 = Annotated[str, matching(r"[0-9a-f]{64}", "a SHA-256, 64 hexadecimal digits")]
@@ -68,6 +74,7 @@ HubPath = Annotated[
 ]
 Package = Annotated[str, matching(r"(?!__)[A-Za-z_][A-Za-z0-9_]*", "the name by which Python imports the package")]
 GgufFile = Annotated[str, matching(r"[^\x00-\x1f\x7f/.][^\x00-\x1f\x7f/]{0,200}\.gguf", "the name of a .gguf file")]
+Date = Annotated[str, matching(r"\d{4}-\d\d-\d\d", 'a date in quotes, as "2024-07-26"'), AfterValidator(_on_calendar)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]

@@ -12,6 +12,7 @@ from stages.params.data_schema import Dataset, FilesEvaluationSet, HubEvaluation
 from stages.params.field_types import (
     Commit,
     Count,
+    Date,
     GgufFile,
     HubPath,
     Package,
@@ -71,6 +72,9 @@ class Prompt(Section):
     max_length: Annotated[int, Field(ge=16, le=131072)]
     overlong: Literal["drop", "truncate"]
     template: Template
+    thinking_tags: Annotated[list[Text], Field(min_length=2, max_length=2), unique(str.casefold)]
+    date: Date
+    chat_template_kwargs: dict[Text, bool | int | float | str]
 
 
 class Lora(Section):

@@ -6,7 +6,7 @@ from typing import Any
 
 from stages.files import records
 from stages.model import model_errors
-from stages.model.weights import cache
+from stages.model.weights import cache, gguf_tokenizer
 from stages.params.schema import PackageModel
 from stages.runtime import identity
 
@@ -58,21 +58,19 @@ def _convert(path: Path, package: PackageModel, target: Path) -> None:
     from gguf import GGUFReader
     from huggingface_hub import split_torch_state_dict_into_shards
     from safetensors.torch import save_file
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.modeling_gguf_pytorch_utils import TENSOR_PROCESSORS, TensorProcessor, get_gguf_hf_weights_map
     from transformers.utils import SAFE_WEIGHTS_INDEX_NAME
 
     config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name)
-    # from_pretrained's own eos token for such a file is <|im_start|>: trained with it, a model never stops.
-    tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name, config=config)
-    tokenizer.eos_token, tokenizer.pad_token = package.eos_token, package.pad_token
+    reader = GGUFReader(path)
+    tokenizer = gguf_tokenizer.read(path, reader.fields, config, package)
     config.update({"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id})
     config.update({"bos_token_id": None, "dtype": torch.float32})
     with torch.device("meta"):  # its shapes and names alone
         network = AutoModelForCausalLM.from_config(config)
     config.architectures = [type(network).__name__]
 
-    reader = GGUFReader(path)
     architecture = reader.fields["general.architecture"].contents()
     processor = TENSOR_PROCESSORS.get(architecture, TensorProcessor)(config.to_dict())
     names = get_gguf_hf_weights_map(network, processor)
