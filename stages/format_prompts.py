@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from stages.data import data_errors, prompts
 from stages.files import records
-from stages.model import base_model
+from stages.model import base_model, checks
 from stages.params.schema import Params
 from stages.runtime import stage
 
@@ -28,6 +28,7 @@ BATCH = 1000
 
 def main(params: Params) -> str:
     """Write data/prompts and the token statistics; returns the summary."""
+    checks.pipeline(params)  # before a model is downloaded
     formatter = prompts.Formatter(base_model.tokenizer(params.model), params.prompt)
     lengths: list[int] = []
     counts: Counter[str] = Counter()
