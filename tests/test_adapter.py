@@ -115,8 +115,8 @@ def small(tiny, tmp_path, monkeypatch):
 
 def test_what_a_merge_loses_is_measured_on_the_adapter(tiny, small):
     network = adapter.attach(load.hf_peft.load_to_answer(base_model.folder(tiny.model), tiny.model), small, 1.0)
-    layer = network.get_base_model().model.layers[1].mlp.up_proj
-    before, update, x = layer.weight.data.clone(), layer.get_delta_weight("default"), torch.randn(500, 128)
+    layer = network.get_base_model().model.layers[1].mlp.down_proj
+    before, update, x = layer.weight.data.clone(), layer.get_delta_weight("default"), torch.randn(500, 256)
     measured = adapter.merge_error(network, torch.bfloat16)
     assert torch.equal(layer.weight, before)
     layer.merge()
