@@ -18,7 +18,7 @@ ANSWERS = Path("data/answers/post.jsonl")
 def main(params: Params) -> str:
     """Write the answers of the fine-tuned model; returns the summary."""
     rows = [row for path in PROMPTS for row in records.read(path)]
-    model = answers.load_model(params, adapter=ADAPTER, scale=params.adapter.scale)
+    model = answers.load_model(params, adapter=ADAPTER, **params.adapter.model_dump())
     with journal.opened("post_infer", [*answers.settings(params), params.adapter], [ADAPTER]) as kept:
         written = answers.answer(model, rows, params, kept)
     records.write(ANSWERS, written)

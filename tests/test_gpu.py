@@ -7,14 +7,16 @@ from torch.nn.functional import cross_entropy
 from stages import finetune_lora, params
 from stages.model import base_model, load
 from stages.params.__main__ import merged
+from tests.conftest import save_adapter
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 LENGTHS = [30, 7, 90, 1, 64]
+SCALE = 1024  # of gradients, as float16's scaler does it
 
 
-def small(backend: str = "transformers", liger: bool = False):
+def small(backend: str = "transformers", liger: bool = False, dtype: str = "bfloat16"):
     values = merged("tiny")
-    values["model"].update(backend=backend, dtype="bfloat16", use_liger_kernel=liger)
+    values["model"].update(backend=backend, dtype=dtype, use_liger_kernel=liger)
     values["model"]["random"].update(hidden_size=256, num_hidden_layers=3)
     values["training"].update(padding_free=True, optim="adamw_torch")
     return params.check(values)
@@ -54,12 +56,21 @@ def reference():
     return loss.item(), {name: weight.grad for name, weight in plain.named_parameters() if weight.requires_grad}
 
 
-def test_graphs_answer_as_generate_does_while_slots_end_and_move():
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [("bfloat16", None), ("float16", None), ("bfloat16", 1.0), ("bfloat16", 0.0)]
+)
+def test_graphs_answer_as_generate_does_while_slots_end_and_move(tmp_path, dtype, tolerance):
+    """The base model, or with an adapter that is merged (tolerance 1) or beside the weights (0)."""
     from stages.generate import generate
     from stages.generate.engines import continuous_batching
 
-    tiny, limits = small(), [3, 20, 7, 15, 1]
-    model = load.for_answers(tiny.model, None, 1.0)
+    tiny, limits = small(dtype=dtype), [3, 20, 7, 15, 1]
+    if tolerance is None:
+        model = load.for_answers(tiny.model, None, 1.0)
+    else:
+        save_adapter(tiny, tmp_path / "adapter")
+        model = load.for_answers(tiny.model, tmp_path / "adapter", 1.0, tolerance)
+        assert hasattr(model.network, "peft_config") == (tolerance == 0)
     settings = tiny.generation.model_copy(update={"batch_size": 3, "chunk_size": 5, "max_new_tokens": 20})
     one_by_one = settings.model_copy(update={"engine": "transformers", "batch_size": 1})
     plain = {piece.index: piece.token_ids for piece in generate(model, examples(), one_by_one)}
@@ -92,9 +103,16 @@ def test_an_answer_depends_on_its_chunk_and_on_no_call_before():
     assert answered(fresh, examples()) == alone
 
 
+@pytest.mark.parametrize("flash", [True, False])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @pytest.mark.parametrize(("backend", "liger"), [("transformers", False), ("transformers", True), ("unsloth", False)])
-def test_rows_end_to_end_are_trained_as_rows_alone(reference, backend, liger):
-    tiny = small(backend, liger)
+def test_rows_end_to_end_are_trained_as_rows_alone(reference, monkeypatch, backend, liger, dtype, flash):
+    """Without flash attention as on a T4."""
+    tiny = small(backend, liger, dtype)
+    if not flash:
+        monkeypatch.setattr("stages.model.ops.varlen_attention.has_flash", lambda dtype: False)
+        if backend == "unsloth":  # lent to it by the tests before
+            monkeypatch.setattr("unsloth.utils.attention_dispatch.HAS_FLASH_ATTENTION", False)
     tuned = load.for_training(tiny.model, tiny.lora, 0, False)
     from datasets import Dataset
 
@@ -111,11 +129,35 @@ def test_rows_end_to_end_are_trained_as_rows_alone(reference, backend, liger):
     trainer.model.train()
     batch = trainer._prepare_inputs(trainer.data_collator([trainer.train_dataset[index] for index in range(len(rows))]))
     loss = trainer.compute_loss(trainer.model, batch)
-    loss.backward()
+    (SCALE * loss).backward()
     wanted_loss, wanted = reference
     assert loss.item() == pytest.approx(wanted_loss, rel=2e-3)
     for name, weight in trainer.model.named_parameters():
         if weight.requires_grad:
-            given = weight.grad.float().flatten()
+            given = weight.grad.float().flatten() / SCALE
             assert torch.cosine_similarity(given, wanted[name].flatten(), 0) > 0.98, name
             assert given.norm().item() == pytest.approx(wanted[name].norm().item(), rel=0.1), name
+
+
+@pytest.mark.parametrize("four_bit", [False, True])
+def test_float16_trains_with_scaled_gradients_on_one_gpu(four_bit):
+    from datasets import Dataset
+
+    from stages.train.trainer import CompletionTrainer
+
+    tiny = small(dtype="float16")
+    model = tiny.model.model_copy(update={"load_in_4bit": four_bit})
+    training = tiny.training.model_copy(update={"num_train_epochs": 10, "learning_rate": 1e-2})
+    rows = [{"input_ids": ids, "completion_mask": [0] * 3 + [1] * (len(ids) - 3)} for ids in examples()]
+    trainer = CompletionTrainer(
+        model=load.for_training(model, tiny.lora, 0, False),
+        args=finetune_lora.config(tiny.model_copy(update={"training": training})),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=base_model.tokenizer(model),
+    )
+    assert trainer.args.n_gpu == 1
+    trainer.train()
+    assert trainer.accelerator.scaler.is_enabled()
+    losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
+    assert losses[-1] < losses[0] - 0.1
+    assert all(weight.dtype == torch.float32 for weight in trainer.model.parameters() if weight.requires_grad)

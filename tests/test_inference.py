@@ -46,7 +46,7 @@ def test_the_two_stages_differ_in_the_adapter_alone():
         '"post_infer"': '"baseline_infer"',
         "data/answers/post.jsonl": "data/answers/baseline.jsonl",
         'ADAPTER = Path("models/adapter")\n': "",
-        "(params, adapter=ADAPTER, scale=params.adapter.scale)": "(params)",
+        "(params, adapter=ADAPTER, **params.adapter.model_dump())": "(params)",
         "[*answers.settings(params), params.adapter], [ADAPTER]": "answers.settings(params), []",
         "the fine-tuned model": "the base model",
     }.items():

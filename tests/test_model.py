@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 import torch
 
+from stages import format_prompts
 from stages.files.errors import UserError
+from stages.generate import answers
 from stages.model import __main__ as command
-from stages.model import base_model, load
+from stages.model import base_model, checks, load
+from stages.model.ops import varlen_attention
 from stages.model.weights import cache, gguf_package, hub_model
 
 
@@ -215,6 +218,10 @@ def test_a_hub_model_that_cannot_be_had_is_one_clear_line(tiny):
     ("change", "line"),
     [
         ({"backend": "unsloth"}, "model.backend: unsloth needs a CUDA GPU"),
+        (
+            {"dtype": "float16"},
+            "model.dtype: float16 needs a CUDA GPU, and there is none: set it to bfloat16 or float32",
+        ),
         ({"load_in_4bit": True}, "model.load_in_4bit: true needs a CUDA GPU"),
     ],
 )
@@ -224,6 +231,88 @@ def test_what_needs_a_gpu_says_so_where_there_is_none(tiny, change, line):
         load.for_answers(chosen, None, 1.0)
     with pytest.raises(UserError, match=line):
         load.for_training(chosen, tiny.lora, 0, False)
+
+
+CARDS = {"T4": (7, 5), "V100": (7, 0), "A100": (8, 0)}
+
+
+@pytest.fixture
+def card(monkeypatch):
+    """Imitates a GPU by its name, as torch's queries describe it."""
+
+    def imitate(name):
+        monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+        monkeypatch.setattr("torch.cuda.get_device_name", lambda device: name)
+        monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: CARDS[name])
+        monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation: CARDS[name] >= (8, 0))
+        monkeypatch.setattr("torch.cuda.get_arch_list", lambda: ["sm_75", "sm_80", "sm_90a", "compute_120"])
+        monkeypatch.setattr(checks, "find_spec", lambda library: object())
+
+    return imitate
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "engine", "line"),
+    [
+        ("T4", "bfloat16", "transformers", r"^model\.dtype: T4 \(compute capability 7\.5\) .*: set it to float16$"),
+        ("T4", "float16", "continuous", r"^generation\.engine: continuous needs .* T4 .*: set it to transformers$"),
+        ("T4", "float16", "transformers", None),
+        (
+            "V100",
+            "float16",
+            "transformers",
+            r"^torch \S+ has no kernels for V100 \(compute capability 7\.0\): install ",
+        ),
+        ("A100", "bfloat16", "continuous", None),
+        ("A100", "float16", "continuous", None),
+        ("A100", "float32", "continuous", r"^generation\.engine: .* lacks for float32: set it to transformers$"),
+        ("A100", "float32", "transformers", None),
+    ],
+)
+def test_what_a_card_cannot_compute_is_refused_before_a_download(tiny, card, monkeypatch, name, dtype, engine, line):
+    card(name)
+    model = tiny.model.model_copy(update={"source": "hub", "dtype": dtype})
+    generation = tiny.generation.model_copy(update={"engine": engine})
+    chosen = tiny.model_copy(update={"model": model, "generation": generation})
+    downloads = []
+
+    def download(hub):
+        downloads.append(hub)
+        raise UserError("downloaded")
+
+    monkeypatch.setattr(base_model.SOURCES["hub"], "folder", download)
+    for stage in (format_prompts.main, answers.load_model):
+        with pytest.raises(UserError, match=line or "^downloaded$") as error:
+            stage(chosen)
+        assert "\n" not in str(error.value)
+    assert len(downloads) == (0 if line else 2)
+
+
+@pytest.mark.parametrize("name", ["T4", "V100"])
+def test_training_alone_asks_the_card_too(tiny, card, name):
+    card(name)
+    with pytest.raises(UserError, match=rf"{name} \(compute"):
+        load.for_training(tiny.model.model_copy(update={"dtype": "bfloat16"}), tiny.lora, 0, False)
+
+
+@pytest.mark.parametrize("name", ["T4", "A100"])
+def test_attention_over_rows_end_to_end_is_flash_only_where_the_card_has_it(tiny, card, name):
+    model = tiny.model.model_copy(update={"dtype": "float16"})
+    loaded = load.hf_peft.load_to_train(base_model.folder(model), model)
+    card(name)
+    tuned = load.hf_peft.with_new_adapter(loaded, model, tiny.lora, 0, False)
+    assert tuned.config._attn_implementation == {"T4": "sdpa", "A100": varlen_attention.NAME}[name]
+
+
+def test_rows_end_to_end_are_apart_without_flash_attention(base):
+    rows = [torch.arange(5, 35), torch.arange(60, 67), torch.arange(100, 101)]
+    positions = torch.cat([torch.arange(len(row)) for row in rows])[None]
+    given = {"input_ids": torch.cat(rows)[None], "position_ids": positions, **varlen_attention.boundaries(positions)}
+    assert base.network.config._attn_implementation == "sdpa"
+    with torch.inference_mode():
+        together = base.network(**given, use_cache=False).logits[0]
+        alone = torch.cat([base.network(input_ids=row[None]).logits[0] for row in rows])
+    assert torch.allclose(together, alone, atol=1e-5)
 
 
 def test_a_target_module_that_the_model_lacks_is_one_clear_line(tiny):

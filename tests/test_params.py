@@ -152,7 +152,9 @@ def test_line_ends_of_windows_stay(workplace):
         written("training.lr_scheduler_type", ">-\n    constant"),
         written("training.lr_scheduler_type", "\n    constant"),
         TEXT.replace("\ngeneration:", "\ngeneration: &g"),
-        TEXT[: TEXT.index("\nadapter:")] + "\nadapter: {scale: 1.0}\n" + TEXT[TEXT.index("\ngrading:") :],
+        TEXT[: TEXT.index("\nadapter:")]
+        + "\nadapter: {scale: 1.0, merge_tolerance: 0.1}\n"
+        + TEXT[TEXT.index("\ngrading:") :],
     ],
     ids=range(10),
 )

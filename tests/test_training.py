@@ -107,6 +107,32 @@ def test_training_learns_and_repeats_to_the_byte(workspace, tiny):
     assert {path.name: path.read_bytes() for path in finetune_lora.ADAPTER.iterdir()} == first
 
 
+def test_of_several_gpus_one_trains(workspace, tiny, monkeypatch):
+    """Trainer takes a batch for each GPU that it sees and wraps the model."""
+    finetune_lora.main(tiny)
+    alone = {path: path.read_bytes() for path in (finetune_lora.ADAPTER / adapter.WEIGHTS, finetune_lora.TRAINING)}
+    config = finetune_lora.config
+
+    def with_two(params):
+        arguments = config(params)
+        arguments._n_gpu = 2
+        return arguments
+
+    monkeypatch.setattr(finetune_lora, "config", with_two)
+    finetune_lora.main(tiny)
+    assert {path: path.read_bytes() for path in alone} == alone
+
+
+def test_an_adapter_beside_4_bit_weights_stays_in_float32(workspace, tiny, tiny_tokenizer):
+    from datasets import Dataset
+
+    tuned = load.for_training(tiny.model, tiny.lora, 0, False)
+    tuned.is_loaded_in_4bit = True
+    rows = Dataset.from_list(finetune_lora.examples(finetune_lora.TRAIN))
+    CompletionTrainer(model=tuned, args=finetune_lora.config(tiny), train_dataset=rows, processing_class=tiny_tokenizer)
+    assert {weight.dtype for weight in tuned.parameters() if weight.requires_grad} == {torch.float32}
+
+
 def test_another_seed_gives_another_adapter(workspace, tiny):
     finetune_lora.main(tiny)
     weights = (finetune_lora.ADAPTER / "adapter_model.safetensors").read_bytes()

@@ -27,10 +27,10 @@ def settings(params: Params) -> list[Model | Generation]:
     return [params.model.model_copy(update={"backend": backend}), params.generation]
 
 
-def load_model(params: Params, adapter: Path | None = None, scale: float = 1.0) -> Any:
+def load_model(params: Params, adapter: Path | None = None, scale: float = 1.0, merge_tolerance: float = 0.0) -> Any:
     """The LoadedModel that answers: the base, with the adapter times `scale` where given."""
-    checks.machine(params.model)  # now, not once all is answered and the training begins
-    return load.for_answers(settings(params)[0], adapter, scale)
+    checks.pipeline(params)  # now, not once all is answered and the training begins
+    return load.for_answers(settings(params)[0], adapter, scale, merge_tolerance)
 
 
 def answer(model: Any, rows: list[Row], params: Params, kept: Kept) -> list[Row]:

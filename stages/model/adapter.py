@@ -62,3 +62,25 @@ def attach(network: Any, folder: Path, scale: float) -> Any:
         if isinstance(module, LoraLayer):
             module.set_scale("default", scale)
     return tuned
+
+
+def merge_error(tuned: Any, dtype: Any) -> float:
+    """The relative error of an adapter's update after a merge in `dtype`: ‖U - D‖ / ‖D‖.
+
+    D = s B A is the update of a weight W, and U = round(W + D) - round(W) what a merge makes of it, rounded to `dtype`
+    as both arms' weights are; Frobenius norms over all target matrices, 0 where D is 0. For inputs of no preferred
+    direction it is the relative error of what the update adds to a layer's output (PEFT #1388, Unsloth #3091). The
+    update's effect on SmolLM2's logits was off by less: weights in bfloat16 on disk, 0.4 % at an error of 4 %, 5 % at
+    35 %, 63 % at 87 %; in float32 on disk, 0.6 % at 5 %, 3 % at 48 %, 11 % at 225 %.
+    """
+    import torch
+    from peft.tuners.lora import LoraLayer
+
+    lost = whole = 0.0
+    with torch.no_grad():
+        for layer in (module for module in tuned.modules() if isinstance(module, LoraLayer)):
+            weight, update = layer.get_base_layer().weight, layer.get_delta_weight("default")
+            merged = (weight + update.to(weight.dtype)).to(dtype).float() - weight.to(dtype).float()
+            lost += float((merged - update).square().sum(dtype=torch.float64))
+            whole += float(update.square().sum(dtype=torch.float64))
+    return (lost / whole) ** 0.5 if whole else 0.0

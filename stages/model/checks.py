@@ -14,16 +14,30 @@ from typing import Any
 
 from stages.files.errors import UserError, explained, one_line
 from stages.model import model_errors
-from stages.params.schema import HubModel, Lora, Model
+from stages.params.schema import HubModel, Lora, Model, Params
 
 RETRAIN = "`dvc repro` trains one"
 
 
+def pipeline(params: Params) -> None:
+    """Raise UserError where this machine cannot run some stage by these params; asked before a download."""
+    import torch
+
+    from stages.model.ops import varlen_attention
+
+    machine(params.model)
+    optimizer(params.training.optim)
+    dtype, continuous = params.model.dtype, params.generation.engine == "continuous"
+    if continuous and torch.cuda.is_available() and not varlen_attention.has_flash(getattr(torch, dtype)):
+        raise model_errors.NO_FLASH(card=_card(), dtype=dtype)
+
+
 def machine(model: Model) -> None:
-    """Raise UserError where this machine lacks the GPU or the library that a setting needs."""
+    """Raise UserError where this machine lacks the GPU, its abilities or the library that a setting needs."""
     import torch
 
     settings = [
+        (model.dtype == "float16", "dtype: float16", "bfloat16 or float32", "torch"),
         (model.backend == "unsloth", "backend: unsloth", "transformers", "unsloth"),
         (model.load_in_4bit, "load_in_4bit: true", "false", "bitsandbytes"),
         (model.use_liger_kernel, "use_liger_kernel: true", "false", "liger_kernel"),
@@ -33,15 +47,20 @@ def machine(model: Model) -> None:
             raise UserError(f"model.{setting} needs a CUDA GPU, and there is none: set it to {instead}")
         if asked and find_spec(library) is None:
             raise UserError(f"model.{setting} needs {library}, which is not installed: make install-gpu")
+    if not torch.cuda.is_available():
+        return
+    major, minor = torch.cuda.get_device_capability(0)
+    built = [int(name[3:]) for name in torch.cuda.get_arch_list() if name.startswith("sm_") and name[3:].isdigit()]
+    if 10 * major + minor < min(built, default=0):
+        raise model_errors.NO_KERNELS(version=torch.__version__, card=_card())
+    if model.dtype == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise model_errors.NO_BFLOAT16(card=_card())
 
 
 def optimizer(optim: str) -> None:
     """Raise UserError where an 8-bit optimizer is asked for and its library is not installed."""
     if "8bit" in optim and find_spec("bitsandbytes") is None:
-        raise UserError(
-            f"training.optim: {optim} needs bitsandbytes, which is not installed: make install-gpu, or set it to "
-            "adamw_torch"
-        )
+        raise model_errors.NO_OPTIMIZER(optim=optim)
 
 
 def cache_writable(folder: Path, variable: str) -> None:
@@ -161,6 +180,12 @@ def adapter_fits(folder: Path, weights: Path, tuned: Any) -> None:
         if "lora_" in name:
             has, lacks = ("adapter", "model") if name in given else ("model", "adapter")
             raise UserError(f"{folder}: no adapter for this model: the {has} has {name}, the {lacks} not: {RETRAIN}")
+
+
+def _card() -> str:
+    import torch
+
+    return "{} (compute capability {}.{})".format(torch.cuda.get_device_name(0), *torch.cuda.get_device_capability(0))
 
 
 def _is_matrix(module: Any) -> bool:

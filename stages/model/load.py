@@ -24,9 +24,10 @@ class LoadedModel:
     cache: dict[str, Any] = field(default_factory=dict)  # what an engine keeps from call to call
 
 
-def for_answers(model: Model, adapter: Path | None, scale: float) -> LoadedModel:
+def for_answers(model: Model, adapter: Path | None, scale: float, merge_tolerance: float = 0.0) -> LoadedModel:
     """The model that answers: the base, with the adapter times `scale` where one is given.
 
+    The adapter is merged where that loses at most the share `merge_tolerance` of its update, else beside the weights.
     Raises UserError where the adapter is none for this model, or its weights are not finite.
     """
     from transformers import GenerationConfig
@@ -43,7 +44,7 @@ def for_answers(model: Model, adapter: Path | None, scale: float) -> LoadedModel
     stop_ids |= {chat_template.end_of_turn(tokens)} - {None}  # which no config need name
     if adapter is not None:
         network = attach(network, adapter, scale)
-    return LoadedModel(backend.ready_to_answer(network, model), tokens, stop_ids)
+    return LoadedModel(backend.ready_to_answer(network, model, merge_tolerance), tokens, stop_ids)
 
 
 def for_training(model: Model, lora: Lora, seed: int, gradient_checkpointing: bool) -> Any:

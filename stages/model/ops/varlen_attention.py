@@ -20,6 +20,11 @@ def plain(config: Any) -> bool:
     return set(kinds) == {"full_attention"} and getattr(config, "attn_logit_softcapping", None) is None
 
 
+def has_flash(dtype: torch.dtype) -> bool:
+    """Whether flash attention runs here in `dtype`: in 16 bits, on a GPU of compute capability 8.0 or later."""
+    return dtype.itemsize == 2 and torch.cuda.is_available() and torch.cuda.get_device_capability(0) >= (8, 0)
+
+
 def boundaries(position_ids: torch.Tensor) -> dict[str, Any]:
     """Arguments of attention that say where rows start, from positions (1, tokens), 0 there.
 
