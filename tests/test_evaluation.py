@@ -28,7 +28,14 @@ def ask(values, tmp_path, monkeypatch):
         (tmp_path / "data/input/set.jsonl").write_text("".join(map(records.line, raw)), encoding="utf-8")
         one = {"name": "mine", "source": "files", "kind": "choice", "rows": 100, "options": None}
         one |= {"data_files": ["set.jsonl"], **changes}
-        one["columns"] = {"question": "q", "answer": "a", "options": None, "context": None, **dict(columns)}
+        one["columns"] = {
+            "question": "q",
+            "answer": "a",
+            "options": None,
+            "context": None,
+            "group": None,
+            **dict(columns),
+        }
         cleaner = Cleaner()
         (wanted,) = params.check({**values, "evaluation_sets": [one]}).evaluation_sets
         return list(evaluation_sets.rows(wanted, cleaner)), cleaner
@@ -221,7 +228,7 @@ def test_a_set_of_the_hub_is_read_through_its_own_entry(values, monkeypatch):
     monkeypatch.setattr("stages.data.sources.hub_dataset.rows", lambda one: seen.append(one.path) or iter(rows))
     source = {"path": "some/where", "name": None, "split": "test", "revision": "0" * 40}
     one = {"name": "theirs", "source": "hub", "kind": "choice", "rows": 5, "options": None, "hub": source}
-    one["columns"] = {"question": "q", "answer": "a", "options": "o", "context": None}
+    one["columns"] = {"question": "q", "answer": "a", "options": "o", "context": None, "group": None}
     (wanted,) = params.check({**values, "evaluation_sets": [one]}).evaluation_sets
     (row,) = evaluation_sets.rows(wanted, Cleaner())
     assert (row["set"], row["answer"], seen) == ("theirs", "B", ["some/where"])
@@ -233,7 +240,7 @@ def test_a_set_of_the_hub_is_read_through_its_own_entry(values, monkeypatch):
 
 def sets(values, **changes):
     one = {"name": "mine", "source": "files", "kind": "choice", "rows": 9, "options": None, "data_files": ["set.jsonl"]}
-    one["columns"] = {"question": "q", "answer": "a", "options": "o", "context": None}
+    one["columns"] = {"question": "q", "answer": "a", "options": "o", "context": None, "group": None}
     values["dataset"] |= {"train_rows": 20, "eval_rows": 5}
     return params.check({**values, "evaluation_sets": [{**one, **changes}]})
 
@@ -260,7 +267,10 @@ def test_a_set_that_does_not_fit_its_columns_stops_before_anything_is_written(co
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(UserError) as caught:
         fetch_dataset.main(
-            sets(values, columns={"question": "q", "answer": "a", "options": "o", "context": None, **columns})
+            sets(
+                values,
+                columns={"question": "q", "answer": "a", "options": "o", "context": None, "group": None, **columns},
+            )
         )
     assert said in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1

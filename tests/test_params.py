@@ -27,7 +27,7 @@ HUB_SET = {
     "source": "hub",
     "kind": "choice",
     "rows": 10,
-    "columns": {"question": "question", "answer": "answer_idx", "options": "options", "context": None},
+    "columns": {"question": "question", "answer": "answer_idx", "options": "options", "context": None, "group": None},
     "options": None,
     "hub": {"path": "a/b", "name": None, "split": "test", "revision": "0" * 40},
 }
@@ -262,7 +262,12 @@ def test_a_mapping_list_or_null_in_the_wrong_place_is_one_line(key, values):
                 assert line.startswith((f"params.yaml: {key}: ", f"params.yaml: {key}.", f"params.yaml: {key}["))
         else:
             assert wrong is None, (key, wrong)
-            assert key in ("dataset.hub.name", "dataset.files.columns.answer", "lora.layers_to_transform")
+            assert key in (
+                "dataset.hub.name",
+                "dataset.files.columns.answer",
+                "dataset.files.columns.group",
+                "lora.layers_to_transform",
+            )
 
 
 @pytest.mark.parametrize("key", LEAVES)
