@@ -331,7 +331,10 @@ def test_a_truth_is_true_or_false(key, wrong, values):
         ("training.seed", 2**32),
         ("generation.batch_size", 0),
         ("adapter.scale", -0.5),
-        ("grading.overlap_threshold", 0),
+        ("grading.overlap_threshold", 0.19),
+        ("grading.overlap_threshold", 0.81),
+        ("grading.relative_tolerance", 0.051),
+        ("grading.relative_tolerance", 1.0),
     ],
 )
 def test_a_value_out_of_range_is_one_line_with_key_value_and_remedy(key, wrong, values):

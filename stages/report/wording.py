@@ -5,11 +5,12 @@ from stages.evaluate.statistics import ALPHA
 from stages.files.records import Row
 
 GRADED = {
-    "number": "Graded is the number stated last, not the reasoning; one that is not whole may differ by {:g} %.",
-    "choice": "Graded is the option stated last, not the reasoning.",
+    "number": "Only the final number is graded, not the reasoning; one that is not whole may be off by {:g} %.",
+    "choice": "Only the option stated in the end is graded, not the reasoning.",
     "match": "The grade is weak: it compares wording, not meaning, and does not look at the reasoning.",
     "overlap": "The grade is weak: it compares wording, not meaning; a ROUGE-L F1 of {:g} with the reference is right.",
 }
+REASONS = {"cut off": "cut off before a final answer"}  # the others are words as they are
 
 
 def label(name: str) -> str:
@@ -115,10 +116,15 @@ def graded(result: Row) -> str:
     return GRADED[result["rule"]].format(percents * (result["threshold"] or 0))
 
 
+def reason(name: str | None) -> str:
+    """Why an answer is wrong, in words."""
+    return REASONS.get(name or "wrong", name or "wrong")
+
+
 def few(result: Row) -> str:
     """A warning where a set is small; empty where it is not."""
     of = plural(result["groups"], "group") + " of questions" if result["groups"] else plural(result["n"], "question")
-    return f"These are only {of}, fewer than {FEW}: a hint, not a result." if result["few"] else ""
+    return f"With {of}, fewer than {FEW}, a verdict is a hint, not a result." if result["few"] else ""
 
 
 def parting(result: Row, p: float, sets: int = 1) -> str:
