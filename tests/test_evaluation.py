@@ -275,3 +275,10 @@ def test_a_set_that_does_not_fit_its_columns_stops_before_anything_is_written(co
     assert said in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_group_is_kept_and_a_question_without_one_is_dropped(ask):
+    raw = [{"q": f"Which, {i}?", "a": "3", "case": case} for i, case in enumerate(("one", 2, None))]
+    rows, cleaner = ask(raw, {"group": "case"}, kind="number")
+    assert [row["group"] for row in rows] == ["one", "2"]
+    assert cleaner.dropped == {"no group": 1}
