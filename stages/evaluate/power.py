@@ -27,11 +27,11 @@ def smallest_difference(before: Scores, after: Scores, *, comparisons: int = 1, 
     before, after = checked(before, after, groups)
     differences, alpha = np.subtract(after, before, dtype=float), ALPHA / comparisons
     values = by_group(differences, groups)[0]
-    n = len(values)
-    if 2 * 0.5**n > alpha:
+    n, boolean = len(values), before.dtype == bool
+    counted = int(len(before) * effective(differences, groups, ALPHA)[0]) if boolean else n
+    if 2 * 0.5 ** min(n, counted) > alpha:
         return None
-    if before.dtype == bool:
-        counted = int(len(before) * effective(differences, groups, ALPHA)[0])
+    if boolean:
         power = _mcnemar_power(float((before != after).mean()), counted, alpha)
         return float(brentq(lambda difference: power(difference) - POWER, 1e-9, 1.0))
     # The interval asks for more than a t-test does; measured, the widened level and two questions make up for it.

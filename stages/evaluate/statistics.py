@@ -178,6 +178,8 @@ def _draws(n: int, seed: int) -> dict[str, Any]:
 
 
 def _sign_flips(values: np.ndarray, draws: dict[str, Any]) -> float:
+    if len(values) == 1:
+        return 1.0
     test = stats.permutation_test((values,), np.mean, permutation_type="samples", vectorized=True, **draws)
     return float(test.pvalue)
 
