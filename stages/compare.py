@@ -40,7 +40,7 @@ def main(params: Params) -> str:
     from stages.report.context import Context
 
     rows = comparison.graded(RAW, ARMS, params.grading)
-    results = comparison.rounded(comparison.summarise(rows, params.grading.seed))
+    results = comparison.rounded(comparison.summarise(rows, params.grading))
     context = Context(
         results=results,
         rows=rows,

@@ -38,8 +38,8 @@ from tests.test_report import TAGS, Page, context, row
 
 GOOD = [{"q": f"What is number {n}?", "think": f"Think {n}.", "say": f"Say {n}.", "short": str(n)} for n in range(24)]
 ROW = {"q": "And what is this?", "think": "Well.", "say": "That.", "short": "7"}
-COLUMNS = {"question": "q", "reasoning": "think", "response": "say", "answer": "short"}
-ASKED = {"question": "q", "answer": "short", "options": None, "context": None}
+COLUMNS = {"question": "q", "reasoning": "think", "response": "say", "answer": "short", "group": None}
+ASKED = {"question": "q", "answer": "short", "options": None, "context": None, "group": None}
 WRITERS = {"jsonl": as_jsonl, "json": as_json, "csv": as_csv, "parquet": as_parquet}
 TRICKY = [
     *(

@@ -1,5 +1,8 @@
 """Both arms are graded on the same questions, and the difference is taken apart without remainder."""
 
+import gc
+
+import numpy as np
 import pytest
 
 from stages.evaluate import comparison
@@ -59,27 +62,128 @@ def silent(i):
 
 def test_a_gain_counts_as_better_and_its_mirror_as_worse(both):
     n = range(30)
-    better = comparison.summarise(both([wrong(i) for i in n], [right(i) for i in n]), 1)["heldout"]
-    worse = comparison.summarise(both([right(i) for i in n], [wrong(i) for i in n]), 1)["heldout"]
-    same = comparison.summarise(both([right(i) for i in n], [right(i) for i in n]), 1)["heldout"]
+    better = comparison.summarise(both([wrong(i) for i in n], [right(i) for i in n]), GRADING)["heldout"]
+    worse = comparison.summarise(both([right(i) for i in n], [wrong(i) for i in n]), GRADING)["heldout"]
+    same = comparison.summarise(both([right(i) for i in n], [right(i) for i in n]), GRADING)["heldout"]
     assert [one["verdict"] for one in (better, worse, same)] == ["better", "worse", "no difference shown"]
     assert (better["fixed"], better["broken"], worse["fixed"], worse["broken"]) == (30, 0, 0, 30)
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "form", "knowledge"),
+    ("before", "after", "stated_by_both", "knowledge", "form"),
     [
-        ((silent, silent), (right, right), 1.0, 0.0),  # it only began to state answers
-        ((wrong, wrong), (right, right), 0.0, 1.0),  # it stated them all along, and is right now
-        ((wrong, silent), (right, right), 0.25, 0.75),
-        ((silent, silent), (silent, silent), 0.0, 0.0),
-        ((right, wrong), (right, silent), -0.375, 0.375),  # as many right, of fewer stated
+        ([silent] * 40, [right] * 40, 0, None, (0, 40)),  # it only began to state answers
+        ([wrong] * 40, [right] * 40, 40, (0, 40, "better"), (0, 0)),  # it stated them all along, and is right now
+        ([right] * 20 + [wrong] * 20, [wrong] * 20 + [silent] * 20, 20, (20, 0, "worse"), (0, 0)),
+        ([wrong] * 20 + [silent] * 20, [right] * 40, 20, (0, 20, "better"), (0, 20)),
+        ([right] * 19 + [silent] * 21, [wrong] * 40, 19, None, (0, 0)),  # too few to tell
+        ([right] * 20 + [wrong] * 20, [right] * 20 + [silent] * 20, 20, (20, 20, "no difference shown"), (0, 0)),
     ],
 )
-def test_form_and_knowledge_add_up_to_the_difference(both, before, after, form, knowledge):
-    one = comparison.summarise(both([f(i) for i, f in enumerate(before)], [f(i) for i, f in enumerate(after)]), 1)
-    assert one["heldout"]["diff_form"] + one["heldout"]["diff_knowledge"] == pytest.approx(one["heldout"]["diff"])
-    assert (one["heldout"]["diff_form"], one["heldout"]["diff_knowledge"]) == pytest.approx((form, knowledge))
+def test_knowledge_is_compared_where_both_state_and_the_rest_is_form(
+    both, before, after, stated_by_both, knowledge, form
+):
+    rows = both([f(i) for i, f in enumerate(before)], [f(i) for i, f in enumerate(after)])
+    result = comparison.summarise(rows, GRADING)["heldout"]
+    split, n = result["split"], result["split"]["both"]
+    assert n == stated_by_both
+    assert split["form"] == {"n": 40 - n, "before": form[0], "after": form[1]}
+    found = split["knowledge"]
+    assert (found and (n * found["before"], n * found["after"], found["verdict"])) == knowledge
+    if found:
+        assert found["diff"] * n + form[1] - form[0] == pytest.approx(40 * result["diff"])
+
+
+def states(known, draw):
+    """Answers that state a result: right where it is known, and on one question in ten by chance the other way."""
+    right = known ^ (draw.random(200) < 0.1)
+    return [{"correct": bool(one), "extracted": "A", "finish_reason": "stop"} for one in right]
+
+
+def reviews(answers, known, draw):
+    """The base goes through the options one by one: no grader reads a result, least of all in long, right answers."""
+    lost, none = draw.random(200) < np.where(known, 0.7, 0.4), {"correct": False, "extracted": None}
+    return [one | (none if gone else {}) for one, gone in zip(answers, lost, strict=True)]
+
+
+def guesses(answers, known, draw):
+    """A third of the base's answers is cut, and a guess on the way is read as its result."""
+    cut = {"correct": False, "finish_reason": "length"}
+    return [one | (cut if draw.random() < 1 / 3 else {}) for one in answers]
+
+
+def abstains(answers, known, draw):
+    """It leaves out half of what it would get wrong."""
+    none = {"extracted": None}
+    return [one | (none if not one["correct"] and draw.random() < 0.5 else {}) for one in answers]
+
+
+def same(answers, known, draw):
+    return answers
+
+
+@pytest.mark.parametrize(
+    ("base", "tuned", "alike"),
+    [
+        *((reviews, same, True), (guesses, same, True), (same, abstains, True), (abstains, same, True)),
+        *((guesses, same, False), (same, abstains, False), (abstains, same, False)),
+    ],
+)
+def test_where_knowledge_is_equal_none_is_called_gained_or_lost(base, tuned, alike, monkeypatch):
+    """Both know as much: the same questions or, where they are not alike, as many others.
+
+    Not held, for nothing in the answers tells it: a base that states what it does not know, while the tuned model knows
+    other questions.
+    """
+    monkeypatch.setattr(gc, "collect", lambda: 0)  # statsmodels collects garbage at every call
+    runs, wrong = 200, 0
+    for seed in range(runs):
+        draw = np.random.default_rng(seed)
+        known = draw.random(200) < 0.5
+        other = known if alike else draw.random(200) < 0.5
+        arms = base(states(known, draw), known, draw), tuned(states(other, draw), other, draw)
+        rows = [{"record": {}, "before": one, "after": two} for one, two in zip(*arms, strict=True)]
+        split = comparison._split(rows, 1)
+        wrong += split["knowledge"]["verdict"] in ("better", "worse")
+    assert wrong <= 0.06 * runs
+
+
+def test_a_gain_of_the_fewer_answers_that_are_left_is_no_gain_of_knowledge(both):
+    before = [right] * 20 + [wrong] * 40
+    after = [right] * 32 + [silent] * 28
+    rows = both([f(i) for i, f in enumerate(before)], [f(i) for i, f in enumerate(after)])
+    assert comparison.summarise(rows, GRADING)["heldout"]["split"]["knowledge"]["verdict"] == "better"
+    for row in rows[:12]:
+        row["before"], row["after"] = row["before"], {**row["after"], "correct": False, "extracted": None}
+    assert comparison.summarise(rows, GRADING)["heldout"]["split"]["knowledge"]["verdict"] == "only where both state"
+
+
+def test_a_set_of_few_questions_or_groups_is_called_few(both):
+    def few(rows):
+        (result,) = comparison.summarise(rows, GRADING).values()
+        return result["few"], comparison.scores({"heldout": result})["few"]
+
+    rows = both([wrong(i) for i in range(30)], [right(i) for i in range(30)])
+    assert few(rows) == (False, False)
+    assert few(rows[:6]) == (True, True)
+    for i, row in enumerate(rows):
+        row["record"]["group"] = str(i // 2)
+    assert few(rows) == (True, True)
+
+
+def test_groups_widen_every_interval_and_are_counted(both):
+    rows = both([[wrong, right][i % 8 < 4](i) for i in range(160)], [[right, wrong][i % 16 < 4](i) for i in range(160)])
+    alone = comparison.summarise(rows, GRADING)["heldout"]
+    for i, row in enumerate(rows):
+        row["record"]["group"] = str(i // 4)
+    grouped = comparison.summarise(rows, GRADING)["heldout"]
+    assert (alone["groups"], grouped["groups"]) == (None, 40)
+    for low, high in (("ci_low", "ci_high"), ("before_low", "before_high"), ("after_low", "after_high")):
+        assert grouped[high] - grouped[low] > 1.8 * (alone[high] - alone[low])
+    assert grouped["smallest_difference"] > 1.5 * alone["smallest_difference"]
+    assert {key: grouped[key] for key in ("before", "after", "diff", "fixed")} == {
+        key: alone[key] for key in ("before", "after", "diff", "fixed")
+    }
 
 
 def test_a_lower_reference_loss_is_better(both):
@@ -96,7 +200,7 @@ def test_a_lower_reference_loss_is_better(both):
 
 def test_scores_name_the_held_out_questions_bare_and_other_sets_by_their_name(both):
     rows = both([wrong(i) for i in range(30)], [right(i) for i in range(30)])
-    results = comparison.summarise(rows + [{**row, "set": "after"} for row in rows], 1)
+    results = comparison.summarise(rows + [{**row, "set": "after"} for row in rows], GRADING)
     scores = comparison.scores(results)
     assert {key: scores[key] for key in ("before", "after", "diff", "verdict")} == {
         "before": 0.0,
@@ -110,7 +214,7 @@ def test_scores_name_the_held_out_questions_bare_and_other_sets_by_their_name(bo
 def test_a_cut_off_answer_is_what_the_engine_says(both):
     rows = both([right(0), right(1)], [right(0), right(1)])
     rows[0]["after"]["finish_reason"] = "length"
-    result = comparison.summarise(rows, 1)["heldout"]
+    result = comparison.summarise(rows, GRADING)["heldout"]
     assert (result["before_form"]["finish_reason_length"], result["after_form"]["finish_reason_length"]) == (0, 0.5)
 
 

@@ -306,7 +306,7 @@ def own(values, tmp_path, monkeypatch):
     """A repository root with data/input, and params that read files there."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data/input").mkdir(parents=True)
-    columns = {"question": "q", "reasoning": "think", "response": "say", "answer": "short"}
+    columns = {"question": "q", "reasoning": "think", "response": "say", "answer": "short", "group": None}
     values["dataset"] |= {"source": "files", "files": {"data_files": ["rows.jsonl"], "columns": columns}}
     values["dataset"] |= {"train_rows": 200, "eval_rows": 50, "eval_share": 0.3}
 
@@ -346,6 +346,37 @@ def test_a_column_that_params_set_to_null_is_not_looked_for(own, tmp_path, value
     values["dataset"]["files"]["columns"]["answer"] = None
     (row,) = dataset.split(own("rows.csv").dataset, Cleaner())
     assert "answer" not in row
+
+
+@pytest.mark.parametrize("name", [lambda patient: patient, lambda patient: f"Patient {patient}"])
+def test_the_rows_of_a_group_are_held_out_together(name, own, tmp_path, values):
+    rows = [
+        {"q": f"What of {patient}, visit {visit}?", "think": "This.", "say": "That.", "patient": name(patient)}
+        for visit in range(5)
+        for patient in range(40)
+    ]
+    as_jsonl(tmp_path / "data/input/rows.jsonl", rows)
+    values["dataset"]["files"]["columns"] |= {"answer": None, "group": "patient"}
+    split = list(dataset.split(own("rows.jsonl").dataset, Cleaner()))
+    patients = {kind: {row["group"] for row in split if row["set"] == kind} for kind in ("train", "heldout")}
+    assert not patients["train"] & patients["heldout"]
+    assert patients["train"] | patients["heldout"] == {str(name(patient)) for patient in range(40)}
+    assert 5 <= len(patients["heldout"]) <= 20
+    values["dataset"]["files"]["columns"]["group"] = None
+    alone = list(dataset.split(own("rows.jsonl").dataset, Cleaner()))
+    assert all("group" not in row for row in alone)
+    assert [row["question"] for row in alone if row["set"] == "heldout"] != [
+        row["question"] for row in split if row["set"] == "heldout"
+    ]
+
+
+def test_a_row_without_its_group_is_dropped_and_counted(own, tmp_path, values):
+    row = {"q": "What?", "think": "This.", "say": "That."}
+    as_jsonl(tmp_path / "data/input/rows.jsonl", [{**row, "p": None}, {**row, "p": " "}, {**row, "p": 7.0}])
+    values["dataset"]["files"]["columns"] |= {"answer": None, "group": "p"}
+    cleaner = Cleaner()
+    assert [one["group"] for one in dataset.split(own("rows.jsonl").dataset, cleaner)] == ["7.0"]
+    assert cleaner.dropped == {"no group": 1, "empty group": 1}
 
 
 HEAD, GOOD = b"q,think,say,short\n", b'{"q": "Q?", "think": "t", "say": "s", "short": "1"}\n'

@@ -29,7 +29,14 @@ def ask(values, tmp_path, monkeypatch):
         one = {"name": "mine", "source": "files", "kind": "choice", "rows": 100, "options": None}
         one |= {"answer_key": None if changes.get("kind", "choice") != "choice" else "letter"}
         one |= {"data_files": ["set.jsonl"], **changes}
-        one["columns"] = {"question": "q", "answer": "a", "options": None, "context": None, **dict(columns)}
+        one["columns"] = {
+            "question": "q",
+            "answer": "a",
+            "options": None,
+            "context": None,
+            "group": None,
+            **dict(columns),
+        }
         cleaner = Cleaner()
         (wanted,) = params.check({**values, "evaluation_sets": [one]}).evaluation_sets
         return list(evaluation_sets.rows(wanted, cleaner)), cleaner
@@ -272,7 +279,7 @@ def test_a_set_of_the_hub_is_read_through_its_own_entry(values, monkeypatch):
     source = {"path": "some/where", "name": None, "split": "test", "revision": "0" * 40}
     one = {"name": "theirs", "source": "hub", "kind": "choice", "rows": 5, "options": None, "hub": source}
     one["answer_key"] = "letter"
-    one["columns"] = {"question": "q", "answer": "a", "options": "o", "context": None}
+    one["columns"] = {"question": "q", "answer": "a", "options": "o", "context": None, "group": None}
     (wanted,) = params.check({**values, "evaluation_sets": [one]}).evaluation_sets
     (row,) = evaluation_sets.rows(wanted, Cleaner())
     assert (row["set"], row["answer"], seen) == ("theirs", "B", ["some/where"])
@@ -285,7 +292,7 @@ def test_a_set_of_the_hub_is_read_through_its_own_entry(values, monkeypatch):
 def sets(values, **changes):
     one = {"name": "mine", "source": "files", "kind": "choice", "rows": 9, "options": None, "data_files": ["set.jsonl"]}
     one["answer_key"] = "letter"
-    one["columns"] = {"question": "q", "answer": "a", "options": "o", "context": None}
+    one["columns"] = {"question": "q", "answer": "a", "options": "o", "context": None, "group": None}
     values["dataset"] |= {"train_rows": 20, "eval_rows": 5}
     return params.check({**values, "evaluation_sets": [{**one, **changes}]})
 
@@ -315,7 +322,10 @@ def test_a_set_that_does_not_fit_its_columns_stops_before_anything_is_written(co
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(UserError) as caught:
         fetch_dataset.main(
-            sets(values, columns={"question": "q", "answer": "a", "options": "o", "context": None, **columns})
+            sets(
+                values,
+                columns={"question": "q", "answer": "a", "options": "o", "context": None, "group": None, **columns},
+            )
         )
     assert said in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
@@ -330,3 +340,10 @@ def test_a_set_says_what_its_answers_are_where_it_has_options_and_only_there(kin
     ) as caught:
         ask([], kind=kind, answer_key=answer_key, options=options)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_group_is_kept_and_a_question_without_one_is_dropped(ask):
+    raw = [{"q": f"Which, {i}?", "a": "3", "case": case} for i, case in enumerate(("one", 2, None))]
+    rows, cleaner = ask(raw, {"group": "case"}, kind="number")
+    assert [row["group"] for row in rows] == ["one", "2"]
+    assert cleaner.dropped == {"no group": 1}

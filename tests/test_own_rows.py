@@ -14,7 +14,7 @@ from tests.clones import commit, run, working_tree
 
 pytestmark = pytest.mark.slow
 NAMES = ["mine.jsonl", "more/mine.json", "folder/mine.csv"]
-COLUMNS = {"question": "question", "reasoning": "reasoning", "response": "response", "answer": None}
+COLUMNS = {"question": "question", "reasoning": "reasoning", "response": "response", "answer": None, "group": None}
 
 
 def tracked(clone):

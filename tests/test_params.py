@@ -27,7 +27,7 @@ HUB_SET = {
     "source": "hub",
     "kind": "choice",
     "rows": 10,
-    "columns": {"question": "question", "answer": "answer_idx", "options": "options", "context": None},
+    "columns": {"question": "question", "answer": "answer_idx", "options": "options", "context": None, "group": None},
     "answer_key": "letter",
     "options": None,
     "hub": {"path": "a/b", "name": None, "split": "test", "revision": "0" * 40},
@@ -265,7 +265,12 @@ def test_a_mapping_list_or_null_in_the_wrong_place_is_one_line(key, values):
                 assert line.startswith((f"params.yaml: {key}: ", f"params.yaml: {key}.", f"params.yaml: {key}["))
         else:
             assert wrong is None, (key, wrong)
-            assert key in ("dataset.hub.name", "dataset.files.columns.answer", "lora.layers_to_transform")
+            assert key in (
+                "dataset.hub.name",
+                "dataset.files.columns.answer",
+                "dataset.files.columns.group",
+                "lora.layers_to_transform",
+            )
 
 
 @pytest.mark.parametrize("key", LEAVES)
@@ -329,7 +334,10 @@ def test_a_truth_is_true_or_false(key, wrong, values):
         ("training.seed", 2**32),
         ("generation.batch_size", 0),
         ("adapter.scale", -0.5),
-        ("grading.overlap_threshold", 0),
+        ("grading.overlap_threshold", 0.19),
+        ("grading.overlap_threshold", 0.81),
+        ("grading.relative_tolerance", 0.051),
+        ("grading.relative_tolerance", 1.0),
     ],
 )
 def test_a_value_out_of_range_is_one_line_with_key_value_and_remedy(key, wrong, values):

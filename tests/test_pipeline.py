@@ -132,7 +132,7 @@ def test_a_free_question_or_another_set_trains_nothing_and_asks_only_what_is_new
     kind: number
     source: files
     data_files: [mine.jsonl]
-    columns: {question: q, options: null, answer: a, context: null}
+    columns: {question: q, options: null, answer: a, context: null, group: null}
     options: null
     rows: 10
 """

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from stages.evaluate import comparison
 from stages.evaluate.form import form
 from stages.evaluate.grade import grade
+from stages.params.schema import Grading
 from stages.report import charts, display, page, plots, questions, wording
 from stages.report.context import Context, outcomes
 
@@ -33,6 +34,7 @@ TAGS |= {"figcaption", "svg", "g", "path", "use", "defs", "text", "rect", "clipP
 TAGS |= {"h1", "h2", "h3", "h4", "p", "ul", "ol", "li", "dl", "dt", "dd", "table", "thead", "tbody", "tr", "th", "td"}
 TAGS |= {"a", "b", "bdi", "code", "del", "details", "fieldset", "input", "ins", "label", "legend", "mark", "option"}
 TAGS |= {"button", "select", "small", "span", "summary"}
+GRADING = Grading(relative_tolerance=0.01, overlap_threshold=0.4, seed=42)
 HOSTILE = [
     "<script>window.pwned=1</script>",
     '<img src="https://example.org/x.png" onerror="window.pwned=1">',
@@ -83,7 +85,7 @@ def context(rows, **more):
         "versions": {"torch": "2.13.0"},
         "revisions": {"base model": "6a6f4aa4"},
     }
-    return Context(**{"results": comparison.summarise(rows, 42), "rows": rows, **whole, **more})
+    return Context(**{"results": comparison.summarise(rows, GRADING), "rows": rows, **whole, **more})
 
 
 def sample(fixed=12, broken=1, wrong=4, right=3, name="heldout"):
@@ -96,7 +98,8 @@ def sample(fixed=12, broken=1, wrong=4, right=3, name="heldout"):
 def result(before, after, n=120, verdict="better", **more):
     rates = {"n": n, "before": before / n, "after": after / n, "diff": (after - before) / n, "verdict": verdict}
     tests = {"ci_low": -0.083, "ci_high": 0.1, "p_value": 0.5, "p_corrected": 0.5, "smallest_difference": 0.17}
-    return rates | tests | {"weak": False} | more
+    how = {"weak": False, "rule": "choice", "threshold": None, "few": False, "groups": None}
+    return rates | tests | how | more
 
 
 class Page(HTMLParser):
@@ -119,7 +122,8 @@ def test_better_is_said_with_counts_points_interval_and_p():
     found = result(1, 62, ci_low=0.4149, ci_high=0.5957, p_corrected=1e-15)
     assert wording.sentence("held-out questions", found) == (
         "The fine-tuned model is better on held-out questions: 62 of 120 right, up from 1 "
-        "(+50.8 points, 95 % interval +41.5 to +59.6, p < 0.001)."
+        "(+50.8 points, 95 % interval +41.5 to +59.6, p < 0.001). "
+        "Only the option stated in the end is graded, not the reasoning."
     )
 
 
@@ -127,7 +131,8 @@ def test_worse_is_said_with_a_true_minus_and_the_correction_for_several_sets():
     found = result(30, 20, 60, "worse", ci_low=-0.27, ci_high=-0.06, p_corrected=0.0132)
     assert wording.sentence("medqa", found, sets=2) == (
         "The fine-tuned model is worse on medqa: 20 of 60 right, down from 30 "
-        "(−16.7 points, 95 % interval −27.0 to −6.0, p = 0.013 after Holm’s correction for 2 sets)."
+        "(−16.7 points, 95 % interval −27.0 to −6.0, p = 0.013 after Holm’s correction for 2 sets). "
+        "Only the option stated in the end is graded, not the reasoning."
     )
 
 
@@ -135,7 +140,7 @@ def test_no_difference_is_said_with_what_could_have_been_found():
     assert wording.sentence("medqa", result(17, 18, 60, "no difference shown")) == (
         "No difference shown on medqa: 17 of 60 right before, 18 after (+1.7 points, 95 % interval −8.3 to +10.0, "
         "p = 0.50). With 60 questions, only a true difference of at least 17 points would have been found in 80 % of "
-        "runs: a smaller one may be there."
+        "runs: a smaller one may be there. Only the option stated in the end is graded, not the reasoning."
     )
     few = result(0, 1, 4, "no difference shown", smallest_difference=None)
     assert "With 4 questions, no difference however large could have been shown." in wording.sentence("x", few)
@@ -150,6 +155,82 @@ def test_a_weak_grade_is_called_weak_everywhere():
     assert html.count("✓ right (weak)") == 2 * 9
     assert "weak grade" in html
     assert "Weak grades." in html
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"rule": "number", "threshold": 0.025}, "the final number is graded, not the reasoning; .* off by 2.5 %"),
+        ({"rule": "choice"}, "Only the option stated in the end is graded, not the reasoning"),
+        ({"rule": "match", "weak": True}, "The grade is weak: .*does not look at the reasoning"),
+        ({"rule": "overlap", "weak": True, "threshold": 0.35}, "The grade is weak: .*ROUGE-L F1 of 0.35"),
+    ],
+)
+def test_what_is_graded_and_how_strictly_stands_beside_the_verdict(how, said):
+    assert re.search(said, wording.sentence("x", result(1, 9, **how)))
+
+
+def test_thresholds_and_few_questions_stand_in_page_summary_and_scores():
+    whole = context(sample(6, 0, 0, 0))
+    for text in (Page(page.html(whole)).text, page.markdown(whole), wording.sentence("x", whole.results["heldout"])):
+        assert "With 6 questions, fewer than 30, a verdict is a hint, not a result." in text
+        assert "one that is not whole may be off by 1 %" in text
+    scores = comparison.scores(whole.results)
+    assert (scores["verdict"], scores["n"], scores["few"]) == ("better", 6, True)
+    assert "With 6 groups of questions" in wording.few(result(1, 9, few=True, groups=6))
+    assert wording.few(result(1, 9)) == ""
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "p", "said"),
+    [
+        (0.01, 0.2, 0.08, "holds no 0; after the correction for 3 sets, p is above 0.05"),
+        (-0.2, -0.01, 0.08, "holds no 0; after the correction for 3 sets, p is above 0.05"),
+        (-0.01, 0.2, 0.04, "p is at most 0.05, but the interval holds 0, and a verdict needs both"),
+        (-0.01, 0.2, 0.08, None),
+    ],
+)
+def test_where_interval_p_and_verdict_part_the_report_says_why(low, high, p, said):
+    found = result(1, 9, verdict="no difference shown", ci_low=low, ci_high=high, p_corrected=p)
+    assert wording.parting(found, p, 3) == "" if said is None else said in wording.sentence("x", found, 3)
+    assert wording.parting({**found, "verdict": "better"}, p) == ""
+
+
+def test_nine_fixed_and_two_broken_show_no_difference_in_verdict_p_and_interval():
+    said = wording.sentence("x", context(sample(9, 2, 0, 89)).results["heldout"])
+    assert "No difference shown on x: 91 of 100 right before, 98 after" in said
+    assert "(+7.0 points, 95 % interval 0.0 to +14.7, p = 0.065)" in said
+    assert "An interval that holds 0 does not show a difference." in page.html(context(sample(9, 2, 0, 89)))
+
+
+def test_form_and_knowledge_are_told_apart_by_counts():
+    good, bad, none = "The score is 3.", "The score is 5.", "Who knows?"
+
+    def said(*pairs):
+        rows = [row("heldout", *pair, id=str(i)) for i, pair in enumerate(pairs)]
+        return wording.split(context(rows).results["heldout"])
+
+    assert said(*[(bad, good)] * 25, *[(none, good)] * 3, (none, none)) == (
+        "Of the 25 questions that both models state an answer to, 0 are right before and 25 after (+100.0 points, 95 % "
+        "interval +72.5 to +100.0, p < 0.001): knowledge gained. Of the other 4, 0 are right before and 3 after: that "
+        "is form."
+    )
+    assert said(*[(good, bad)] * 25).endswith("): knowledge lost.")
+    assert said(*[(good, good)] * 25).endswith("): no difference in knowledge shown.")
+    assert said(*[(none, good)] * 25) == (
+        "Form and knowledge are not told apart: both models state an answer to 0 questions, and 20 are needed."
+    )
+    silent = [(bad, good)] * 12 + [(good, none)] * 12 + [(good, good)] * 9
+    assert "no claim about knowledge" in said(*silent)
+
+
+def test_a_cut_off_answer_is_told_once():
+    rows = sample(1)
+    rows[0]["before"] |= {"reason": "cut off", "extracted": None, "finish_reason": "length"}
+    html = page.html(context(rows))
+    assert "✗ cut off before a final answer" in html
+    assert 'class="warn">cut off' not in html
+    assert '<tr><th scope="row">cut off before a final answer</th><td>1 of' in html
 
 
 def test_what_is_not_known_is_said_to_be_so():
@@ -190,7 +271,9 @@ def test_a_lower_loss_on_the_reference_texts_is_better():
         "the fine-tune makes the reference texts more likely."
     )
     assert "less likely" in wording.reference_loss({**loss, "verdict": "worse"})
-    assert wording.reference_loss({**loss, "verdict": "no difference shown"}).endswith("no difference shown.")
+    loss |= {"verdict": "no difference shown", "ci_high": 0.1}
+    assert wording.reference_loss({**loss, "p_value": 0.2}).endswith("no difference shown.")
+    assert wording.reference_loss({**loss, "p_value": 0.04}).endswith("the interval holds 0, and a verdict needs both.")
 
 
 def test_the_page_shows_the_verdict_the_counts_and_the_rest():
@@ -286,6 +369,24 @@ def test_marks_are_of_the_words_that_differ():
     assert [text for alone, text in after if alone] == ["3", "ward"]
     assert display.marked("Nothing of this is shared.", "Something else altogether, quite.") is None
     assert display.marked("word " * 5_000, "word " * 4_999) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "alone", "words"),
+    [
+        ("最可能的诊断是病毒性脑膜炎。", "最可能的诊断是细菌性脑膜炎。", ["病毒", "细菌"], 14),
+        ("التشخيص هو الرَّبو الآن", "التشخيص هو السُّل الآن", ["الرَّبو", "السُّل"], 4),
+        ("Это пневмония у него", "Это бронхит у него", ["пневмония", "бронхит"], 4),
+        ("un e\u0301tat se\u0301ve\u0300re ici", "un e\u0301tat stable ici", ["se\u0301ve\u0300re", "stable"], 4),
+        ("निदान मलेरिया है अब", "निदान टाइफाइड है अब", ["मलेरिया", "टाइफाइड"], 4),
+        ("ให้ยาปอดบวม", "ให้ยาหอบหืด", ["ปบวม", "หบหื"], 11),
+    ],
+)
+def test_marks_and_counts_are_of_words_in_any_script(before, after, alone, words):
+    sides = display.marked(before, after)
+    assert ["".join(text for own, text in side if own) for side in sides] == alone
+    assert ["".join(text for _, text in side) for side in sides] == [before, after]
+    assert display.words(before) == words
 
 
 def test_a_long_text_is_shortened_in_its_middle_and_says_so():

@@ -42,6 +42,8 @@ def url(tmp_path_factory):
         )
         for place, text in enumerate([*HOSTILE, LONG])
     ]
+    options = {"A": "أموكسيسيلين 500 mg", "B": "阿莫西林"}
+    rows.append(row("hostile", "ما العلاج؟\nIt is (A).", "A", kind="choice", options=options, answer="A", id="rtl"))
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(report.html(context(rows)), encoding="utf-8")
     return path.as_uri()
@@ -94,7 +96,7 @@ def test_what_a_model_wrote_is_shown_and_not_run(opened):
 
 def test_filters_change_what_is_shown(opened):
     page = opened()
-    total = 20 + len(HOSTILE) + 1
+    total = 20 + len(HOSTILE) + 2
     assert shown(page) == total
     assert page.locator(".shown").inner_text() == f"{total} of {total} shown"
     page.get_by_label("Broken").check(force=True)
@@ -164,7 +166,24 @@ def test_dark_is_dark_and_paper_is_light(opened):
 
 def test_without_scripts_every_question_is_there(opened):
     page = opened(java_script_enabled=False)
-    assert shown(page) == 20 + len(HOSTILE) + 1
+    assert shown(page) == 20 + len(HOSTILE) + 2
     assert not page.locator(".filters").is_visible()
     page.locator("#q1 .arm").nth(1).get_by_text("Reasoning, 5 words").click()
     assert page.locator("#q1 .arm").nth(1).get_by_text("1 + 2 = 3").is_visible()
+
+
+def test_each_line_and_each_option_has_a_direction_of_its_own(opened):
+    page = opened()
+    question = page.locator("#questions .question").last
+    lines = """box => [0, box.textContent.indexOf("\\n") + 1].map(start => {
+        const at = place => {
+            const range = document.createRange();
+            range.setStart(box.firstChild, place);
+            range.setEnd(box.firstChild, place + 1);
+            return range.getBoundingClientRect().x;
+        };
+        return at(start) < at(start + 5);
+    })"""
+    assert question.locator(".response").first.evaluate(lines) == [False, True]
+    option = "one => [...one.querySelectorAll('bdi')].map(part => getComputedStyle(part).direction)"
+    assert question.locator(".truth").evaluate(option) == ["ltr", "rtl"]

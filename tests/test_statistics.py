@@ -16,7 +16,9 @@ from scipy.stats import binom, binomtest, norm, sem, ttest_1samp
 from scipy.stats import t as student
 
 from stages.evaluate import statistics
-from stages.evaluate.statistics import holm, paired, score_interval, smallest_difference, verdict, wilson
+from stages.evaluate.groups import effective
+from stages.evaluate.power import smallest_difference
+from stages.evaluate.statistics import holm, paired, score_interval, verdict, wilson
 
 NONE = "no difference shown"
 RATES = (0.02, 0.2, 0.5, 0.8, 0.98)
@@ -151,10 +153,11 @@ def test_when_all_answers_flip_one_way_the_limit_is_the_end_of_the_scale():
     assert 0.03 < high < 0.05
 
 
-def test_a_significant_p_never_meets_an_interval_that_holds_zero():
+def test_interval_and_p_always_say_the_same():
     for n in EXACT:
-        p_value, said = every_outcome(n)[-2:]
+        _, low, high, p_value, said = every_outcome(n)
         assert ((said != NONE) == (p_value <= 0.05)).all()
+        assert (((low > 0) | (high < 0)) == (p_value <= 0.05)).all()
         assert set(said) == {"better", "worse", NONE}
 
 
@@ -242,6 +245,7 @@ def test_more_questions_show_less_and_too_few_show_nothing():
 DISTRIBUTIONS = {
     "normal": (lambda draw, n: draw.normal(0.1, 1, n), 0.1),
     "skewed up": (lambda draw, n: draw.lognormal(0, 1, n), math.exp(0.5)),
+    "more skewed": (lambda draw, n: draw.lognormal(0, 1.2, n), math.exp(0.72)),
     "skewed down": (lambda draw, n: 5 - draw.lognormal(0, 1, n), 5 - math.exp(0.5)),
     "heavy tails": (lambda draw, n: 5 + draw.lognormal(0, 1, n) * draw.choice([-1, 1], n), 5),
     "mostly unchanged": (lambda draw, n: draw.normal(0, 1, n) * (draw.random(n) < 0.25), 0),
@@ -273,7 +277,7 @@ def test_each_limit_is_the_wider_of_bootstrap_t_and_student(monkeypatch, side):
     sample = 9 + side * np.exp(norm.ppf((np.arange(20) + 0.5) / 20))
     resamples = np.random.default_rng(7).choice(sample, (100_000, 20))
     pivots = (resamples.mean(axis=1) - sample.mean()) / sem(resamples, axis=1)
-    tail = norm.sf(math.sqrt(20 / 19) * student.isf(0.025, 19))
+    tail = statistics.TAIL * norm.sf(math.sqrt(20 / 19) * student.isf(0.025, 19))
     bootstrap = sample.mean() - sem(sample) * np.quantile(pivots, [1 - tail, tail])
     limits = ttest_1samp(sample, 0).confidence_interval()
     found = paired(np.zeros(20), sample, seed=0)
@@ -326,8 +330,78 @@ def test_equal_differences_are_an_interval_of_one_point():
     shifted = paired(np.zeros(20), np.full(20, -0.5), seed=0)
     assert (shifted.ci_low, shifted.ci_high, shifted.p_value) == (-0.5, -0.5, 2 / 2**20)
     alone = paired([0.25], [0.75], seed=0)
-    assert (alone.n, alone.ci_low, alone.ci_high, alone.p_value) == (1, 0.5, 0.5, 1)
+    assert (alone.n, alone.ci_low, alone.ci_high, alone.p_value) == (1, 0, 0.5, 1)
     assert smallest_difference(np.zeros(20), np.full(20, 0.5)) is None
+
+
+# Groups: four questions a vignette, of which a part of 0.6 is shared
+
+
+def in_groups(draw, count, size=4):
+    """Differences of questions, and the group of each."""
+    groups = np.repeat(np.arange(count), size)
+    return 0.6 * draw.normal(size=count)[groups] + 0.8 * draw.normal(size=count * size), groups
+
+
+def rights(draw, differences):
+    """Gradings whose flips are the largest and smallest 15 % of the differences in the long run."""
+    before = np.where(abs(differences) < norm.isf(0.15), draw.random(len(differences)) < 0.5, differences < 0)
+    return before, np.where(abs(differences) < norm.isf(0.15), before, differences > 0)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("kind", [bool, float])
+@pytest.mark.parametrize(("count", "runs"), [(12, 800), (25, 800)])
+def test_groups_hold_coverage_and_error_rates_that_questions_do_not(kind, count, runs):
+    draw, covered, wrong, wrong_alone = np.random.default_rng(count), 0, 0, 0
+    for seed in range(runs):
+        differences, groups = in_groups(draw, count)
+        pair = rights(draw, differences) if kind is bool else (np.zeros(4 * count), differences)
+        found = paired(*pair, seed=seed, groups=groups)
+        covered += found.ci_low <= 0 <= found.ci_high
+        wrong += verdict(found.ci_low, found.ci_high, found.p_value) != NONE
+        if seed < runs // 2:
+            alone = paired(*pair, seed=seed)
+            wrong_alone += verdict(alone.ci_low, alone.ci_high, alone.p_value) != NONE
+    assert at_least(covered, runs, 0.93)
+    assert at_most(wrong, runs, 0.05)
+    assert wrong_alone > 0.08 * runs // 2
+
+
+@pytest.mark.usefixtures("quick")
+def test_groups_of_several_sizes_cover_a_difference_of_rates():
+    draw, runs, covered, rate_covered = np.random.default_rng(5), 600, 0, 0
+    for seed in range(runs):
+        sizes = draw.integers(1, 9, 25)
+        groups = np.repeat(np.arange(25), sizes)
+        shared = draw.random(25)[groups] < 0.3
+        after = np.where(draw.random(len(groups)) < 0.6, shared, draw.random(len(groups)) < 0.3)
+        found = paired(np.zeros(len(groups), bool), after, seed=seed, groups=groups)
+        covered += found.ci_low <= 0.3 <= found.ci_high
+        share, alpha = effective(after.astype(float), groups, 0.05)
+        low, high = wilson(after.sum() * share, len(after) * share, alpha)
+        rate_covered += low <= 0.3 <= high
+    assert at_least(covered, runs, 0.93)
+    assert at_least(rate_covered, runs, 0.93)
+
+
+def test_groups_of_one_question_are_no_groups_but_for_students_quantile():
+    draw = np.random.default_rng(3)
+    before, after, groups = draw.random(200), draw.random(200), [str(i) for i in range(200)]
+    assert paired(before, after, seed=1, groups=groups).ci_low == pytest.approx(paired(before, after, seed=1).ci_low)
+    grouped, alone = (paired(before > 0.5, after > 0.2, seed=1, groups=one) for one in (groups, None))
+    assert (grouped.ci_low, grouped.ci_high) == pytest.approx((alone.ci_low, alone.ci_high), abs=0.002)
+
+
+def test_few_and_like_groups_are_taken_for_one_question_each():
+    one = paired([False] * 40, [True] * 40, seed=0, groups=["a"] * 40)
+    assert one.p_value == 1
+    assert one.ci_low < 0
+    none = paired([True] * 80, [True] * 80, seed=0, groups=[i // 4 for i in range(80)])
+    assert (none.p_value, none.ci_high) == (1, pytest.approx(score_interval(0, 0, 20)[1], rel=0.2))
+    assert smallest_difference([True] * 20, [False] * 20, groups=[i // 4 for i in range(20)]) is None
+    with pytest.raises(ValueError, match="2 questions have 1 groups"):
+        paired([True, True], [True, False], seed=0, groups=["a"])
 
 
 # Both
@@ -350,6 +424,11 @@ def test_neither_the_order_of_questions_nor_that_of_the_arms_matters(kind):
     found, order = paired(before, after, seed=1), draw.permutation(50)
     assert paired(before[order], after[order], seed=1) == found
     assert paired(list(map(kind, before)), list(map(kind, after)), seed=1) == found
+    groups = order % 15
+    grouped = paired(before[order], after[order], seed=1, groups=groups)
+    again = draw.permutation(50)
+    assert paired(before[order][again], after[order][again], seed=1, groups=groups[again]) == grouped
+    assert paired(after[order], before[order], seed=1, groups=groups).ci_low == -grouped.ci_high
     swapped = paired(after, before, seed=1)
     assert (swapped.before, swapped.after, swapped.diff) == (found.after, found.before, -found.diff)
     assert (swapped.ci_low, swapped.ci_high, swapped.p_value) == (-found.ci_high, -found.ci_low, found.p_value)
@@ -430,7 +509,8 @@ def test_impossible_counts_and_p_values_are_refused(call):
 
 PROGRAM = """
 import numpy as np
-from stages.evaluate.statistics import holm, paired, smallest_difference
+from stages.evaluate.power import smallest_difference
+from stages.evaluate.statistics import holm, paired
 draw = np.random.default_rng(0)
 before, after = draw.random(200), draw.random(200)
 print(paired(before, after, seed=5), paired(before > 0.5, after > 0.5, seed=5), holm({"b": 0.02, "a": 0.01}))

@@ -72,7 +72,7 @@ class Cleaner:
             value = row.get(theirs)
             if isinstance(value, float) and math.isnan(value):  # how tables of numbers say that there is none
                 value = None
-            if ours == "answer" and type(value) in (int, float) and abs(value) < math.inf:
+            if ours in ("answer", "group") and type(value) in (int, float) and abs(value) < math.inf:
                 value = str(value)
             if not isinstance(value, str):
                 return self.drop(f"{'no' if value is None else 'mistyped'} {ours}")
@@ -136,9 +136,9 @@ def hash_of(question: str, options: Iterable[str] = ()) -> int:
     return int(records.fingerprint("\n".join([normalise(question), *sorted(map(normalise, options))])), 16)
 
 
-def is_held_out(question: str, eval_share: float) -> bool:
-    """Whether a question is held out: its own content decides, so more rows never move it."""
-    return hash_of(question) < eval_share * 2**64
+def is_held_out(text: str, eval_share: float) -> bool:
+    """Whether a group or a question is held out: its own content decides, so more rows never move it."""
+    return hash_of(text) < eval_share * 2**64
 
 
 def split(dataset: Dataset, cleaner: Cleaner) -> Iterator[Row]:
@@ -159,7 +159,8 @@ def _split(
         record = cleaner.clean(row, columns)
         if record is None:
             continue
-        name = "heldout" if is_held_out(record["question"], dataset.eval_share) else "train"
+        held_out = is_held_out(record.get("group", record["question"]), dataset.eval_share)
+        name = "heldout" if held_out else "train"
         if wanted[name]:
             wanted[name] -= 1
             yield {"id": records.fingerprint(record), "kind": kind, "set": name, **record}

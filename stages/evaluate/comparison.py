@@ -7,16 +7,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from stages.evaluate import statistics
 from stages.evaluate.form import form
 from stages.evaluate.grade import grade
+from stages.evaluate.groups import Groups, effective
+from stages.evaluate.power import smallest_difference
 from stages.files import records
 from stages.files.errors import UserError
 from stages.files.records import Row
 from stages.params.schema import Grading
 
 ARMS = ("before", "after")
-SCORES = ("before", "after", "diff", "ci_low", "ci_high", "verdict")
+SCORES = ("before", "after", "diff", "ci_low", "ci_high", "verdict", "n", "few")
+FEW = 30  # questions or groups; a verdict on fewer is said to be one on few
+LEAST = 20  # questions that both arms state, from which knowledge is compared
 
 
 def graded(raw: Iterable[Path], arms: dict[str, Path], grading: Grading) -> list[Row]:
@@ -65,17 +71,19 @@ def _graded(record: Row, answer: Row, grading: Grading) -> Row:
     return {**answer, **asdict(found), **form(answer["text"])}
 
 
-def summarise(rows: list[Row], seed: int) -> dict[str, Row]:
+def summarise(rows: list[Row], grading: Grading) -> dict[str, Row]:
     """Each set's n, rates, paired difference with 95 % interval, corrected p and verdict."""
     sets = {name: [row for row in rows if row["set"] == name] for name in dict.fromkeys(row["set"] for row in rows)}
-    results = {name: _summary(chosen, seed) for name, chosen in sets.items()}
+    results = {name: _summary(chosen, grading) for name, chosen in sets.items()}
     corrected = statistics.holm({name: result["p_value"] for name, result in results.items()})
     for name, result in results.items():
         result["p_corrected"] = corrected[name]
         result["verdict"] = statistics.verdict(result["ci_low"], result["ci_high"], corrected[name])
         correct = [[row[arm]["correct"] for row in sets[name]] for arm in ARMS]
-        result["reference_loss"] = reference_loss(sets[name], seed)
-        result["smallest_difference"] = statistics.smallest_difference(*correct, comparisons=len(results))
+        result["reference_loss"] = reference_loss(sets[name], grading.seed)
+        result["smallest_difference"] = smallest_difference(
+            *correct, comparisons=len(results), groups=_groups(sets[name])
+        )
     return results
 
 
@@ -87,37 +95,70 @@ def reference_loss(rows: list[Row], seed: int) -> Row | None:
     losses = [[row[arm].get("reference_loss") for row in rows] for arm in ARMS]
     if None in losses[0] or None in losses[1]:
         return None
-    result: Row = asdict(statistics.paired(*losses, seed=seed))
+    result: Row = asdict(statistics.paired(*losses, seed=seed, groups=_groups(rows)))
     verdict = statistics.verdict(-result["ci_high"], -result["ci_low"], result["p_value"])
     return {**result, "verdict": verdict}
 
 
-def _summary(rows: list[Row], seed: int) -> Row:
-    correct = {arm: [row[arm]["correct"] for row in rows] for arm in ARMS}
-    summary: Row = asdict(statistics.paired(correct["before"], correct["after"], seed=seed))
+def _summary(rows: list[Row], grading: Grading) -> Row:
+    summary, groups = _compared(rows, grading.seed), _groups(rows)
     for arm in ARMS:
-        low, high = statistics.wilson(sum(correct[arm]), len(rows))
+        correct = np.array([row[arm]["correct"] for row in rows], dtype=float)
+        share, alpha = effective(correct, groups, statistics.ALPHA)
+        low, high = statistics.wilson(correct.sum() * share, len(rows) * share, alpha)
         summary |= {f"{arm}_low": low, f"{arm}_high": high, f"{arm}_form": _form(rows, arm)}
-    summary |= _parts(summary["before_form"], summary["after_form"])
+    summary["split"] = _split(rows, grading.seed)
     summary["kind"] = rows[0]["record"]["kind"]
     summary["weak"] = summary["kind"] == "open"
-    summary["fixed"] = sum(not before and after for before, after in zip(*correct.values(), strict=True))
-    summary["broken"] = sum(before and not after for before, after in zip(*correct.values(), strict=True))
+    summary["rule"] = rows[0]["before"]["rule"]
+    bounds = {"number": grading.relative_tolerance, "overlap": grading.overlap_threshold}
+    summary["threshold"] = bounds.get(summary["rule"])
+    summary["groups"] = groups and len(set(groups))
+    summary["few"] = (summary["groups"] or len(rows)) < FEW
     return summary
 
 
-def _parts(before: Row, after: Row) -> dict[str, float]:
-    """The difference in two parts: form (stating an answer) and knowledge (right when stated).
+def _compared(rows: list[Row], seed: int) -> Row:
+    """The paired difference in right answers, with its counts."""
+    correct = [[row[arm]["correct"] for row in rows] for arm in ARMS]
+    found = asdict(statistics.paired(*correct, seed=seed, groups=_groups(rows)))
+    flips = Counter(zip(*correct, strict=True))
+    return found | {"fixed": flips[False, True], "broken": flips[True, False]}
 
-    right = stated x right when stated, so the change of a product is split by its mean factors; the two parts add up to
-    the difference (Kitagawa 1955, Journal of the American Statistical Association 50:1168-1194). An arm that states
-    nothing has no accuracy of its own: the other's is taken, and all of the difference is form.
+
+def _groups(rows: list[Row]) -> Groups:
+    """The group of each question, or None where the set has no groups."""
+    groups = [row["record"].get("group") for row in rows]
+    return None if None in groups else groups
+
+
+def _split(rows: list[Row], seed: int) -> Row:
+    """The difference in two parts: questions that both arms state (knowledge), and all others (form).
+
+    The first are compared as the whole set is, where they are at least `LEAST`. That a model leaves out what it would
+    get wrong is no knowledge: a gain must also show on all questions that `before` states, a loss on all that `after`
+    states, where an answer that the other leaves out counts as wrong. Otherwise the verdict is `only where both state`.
     """
-    accuracies = [arm["correct_when_stated"] for arm in (before, after)]
-    known = [accuracy for accuracy in accuracies if accuracy is not None] or [0.0]
-    one, other = (known[0] if accuracy is None else accuracy for accuracy in accuracies)
-    form = (after["stated"] - before["stated"]) * (one + other) / 2
-    return {"diff_form": form, "diff_knowledge": (other - one) * (before["stated"] + after["stated"]) / 2}
+    stated = {arm: [row for row in rows if _states(row[arm])] for arm in ARMS}
+    both = [row for row in stated["before"] if _states(row["after"])]
+    other = {arm: sum(row[arm]["correct"] for row in rows) - sum(row[arm]["correct"] for row in both) for arm in ARMS}
+    split: Row = {"both": len(both), "form": {"n": len(rows) - len(both), **other}, "knowledge": None}
+    if len(both) >= LEAST:
+        split["knowledge"] = knowledge = _compared(both, seed)
+        knowledge["verdict"] = _verdict(knowledge)
+        arm = {"better": "before", "worse": "after"}.get(knowledge["verdict"])
+        if arm and _verdict(_compared(stated[arm], seed)) != knowledge["verdict"]:
+            knowledge["verdict"] = "only where both state"
+    return split
+
+
+def _states(answer: Row) -> bool:
+    """Whether an answer states a result for good: what a cut answer says last may be a guess on the way."""
+    return answer["extracted"] is not None and answer["finish_reason"] != "length"
+
+
+def _verdict(found: Row) -> str:
+    return statistics.verdict(found["ci_low"], found["ci_high"], found["p_value"])
 
 
 def _form(rows: list[Row], arm: str) -> dict[str, Any]:

@@ -43,6 +43,7 @@ class RowColumns(Columns):
     reasoning: Text
     response: Text
     answer: Text | None
+    group: Text | None
 
 
 class Builtin(Section):
@@ -88,6 +89,7 @@ class QuestionColumns(Columns):
     answer: Text
     options: Text | None
     context: Text | None
+    group: Text | None
 
 
 class EvaluationSet(Section):

@@ -137,8 +137,8 @@ class Adapter(Section):
 class Grading(Section):
     """How answers are graded and compared."""
 
-    relative_tolerance: Share
-    overlap_threshold: Annotated[float, Field(gt=0, le=1)]
+    relative_tolerance: Annotated[float, Field(ge=0, le=0.05)]
+    overlap_threshold: Annotated[float, Field(ge=0.2, le=0.8)]
     seed: Seed
 
 

@@ -19,11 +19,12 @@ def caveats(context: Context) -> dict[str, str]:
         "vary from one to the next; greedy ones only hide that.",
         "Form and knowledge are mixed.": "An answer that never states a result, or is cut off before it does, counts "
         "as wrong. Part of a gain can be the habit of ending in time and stating a "
-        f"result{_form(context.results)}. “Right, of those that state one” tells the two apart only roughly, for the "
-        "two models do not state one on the same questions.",
-        "Graders are rules.": "They read what follows the last </think> and know nothing of medicine. A correct answer "
-        "in unusual words may count as wrong, and wrong reasoning with a right last line counts as right: unfold some "
-        "of it.",
+        f"result{_form(context.results)}. Knowledge is compared where both models state one; which questions those "
+        "are is up to the models, and nothing is known of the others. “Right, of those that state one” is of other "
+        "questions before than after.",
+        "Graders are rules.": "They grade the final answer alone and know nothing of medicine. A correct answer in "
+        "unusual words may count as wrong, and wrong reasoning with a right last line counts as right: unfold some of "
+        "it.",
     }
     if any(result["weak"] for result in context.results.values()):
         said["Weak grades."] = (

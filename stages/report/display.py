@@ -1,12 +1,17 @@
 """Text of a model or dataset made fit to show, short and marked; the template escapes it."""
 
 import re
+import unicodedata
 
 from rapidfuzz.distance import Indel
 
 # Control characters but for tab and line feed, marks that reorder the text around them, and halves of a surrogate pair.
 TRICKS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-TOKENS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|\w+|\s+|[^\w\s]")
+# Scripts without spaces between words (Thai to Khmer, Japanese, Chinese): each character is a word, with its marks.
+UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff"
+MARKS = "".join(sign for sign in map(chr, range(0x300, 0x11000)) if unicodedata.category(sign)[0] == "M")
+TOKENS = re.compile(rf"[{UNSPACED}][{MARKS}]*|(?:(?![{UNSPACED}])[\w{MARKS}])+|\s+|[^\w\s]")
+WORDS = re.compile(rf"[{UNSPACED}]|[^\s{UNSPACED}]+")
 COMPARED = 2_000  # tokens of each answer; in longer ones no difference is marked
 ALIKE = 0.5  # of two answers that share less, every second word would be marked
 RUNS = 30  # marked places in an answer; more of them are no help to a reader
@@ -24,6 +29,11 @@ def _sign(match: re.Match[str]) -> str:
     if code < 0x20:
         return chr(0x2400 + code)
     return "\ufffd" if 0xD800 <= code <= 0xDFFF else "␡" if code == 0x7F else f"[U+{code:04X}]"
+
+
+def words(text: str) -> int:
+    """How many words a text has, in any script."""
+    return len(WORDS.findall(text))
 
 
 def clip(text: str, limit: int) -> str:

@@ -57,7 +57,7 @@ def _arms(row: Row, shown: int) -> list[dict[str, Any]]:
         | {
             "name": arm,
             "thinking": display.clip(one.reasoning, shown) if one.reasoning else None,
-            "words": len((one.reasoning or "").split()),
+            "words": display.words(one.reasoning or ""),
             "unclosed": one.answer is None,
             "segments": segment,
             "long": len(response) > LONG or response.count("\n") > LINES,
@@ -66,9 +66,9 @@ def _arms(row: Row, shown: int) -> list[dict[str, Any]]:
     ]
 
 
-def _stated(answer: Any, options: dict[str, str] | None) -> str | None:
-    """A stated answer in words: a letter with the text of its option."""
+def _stated(answer: Any, options: dict[str, str] | None) -> list[str] | None:
+    """A stated answer, or a letter and the text of its option: each may be written in a direction of its own."""
     if answer is None:
         return None
     option = (options or {}).get(answer)
-    return str(answer) if option is None else f"{answer}. {option}"
+    return [str(answer)] if option is None else [f"{answer}.", option]

@@ -1,6 +1,16 @@
 """The result in sentences and numbers with units; page and summary escape the names."""
 
+from stages.evaluate.comparison import FEW, LEAST
+from stages.evaluate.statistics import ALPHA
 from stages.files.records import Row
+
+GRADED = {
+    "number": "Only the final number is graded, not the reasoning; one that is not whole may be off by {:g} %.",
+    "choice": "Only the option stated in the end is graded, not the reasoning.",
+    "match": "The grade is weak: it compares wording, not meaning, and does not look at the reasoning.",
+    "overlap": "The grade is weak: it compares wording, not meaning; a ROUGE-L F1 of {:g} with the reference is right.",
+}
+REASONS = {"cut off": "cut off before a final answer"}  # the others are words as they are
 
 
 def label(name: str) -> str:
@@ -29,12 +39,25 @@ def points(result: Row) -> str:
     return f"{signed(100 * result['diff'])} points, 95 % interval {interval(result)}"
 
 
-def parts(result: Row) -> str:
-    """What of a difference is form and what is knowledge."""
-    form, knowledge = (signed(100 * result[key]) for key in ("diff_form", "diff_knowledge"))
+def split(result: Row) -> str:
+    """What of a difference is knowledge and what is form, by counts of questions."""
+    both, form, knowledge = (result["split"][key] for key in ("both", "form", "knowledge"))
+    if not knowledge:
+        return (
+            f"Form and knowledge are not told apart: both models state an answer to {plural(both, 'question')}, and "
+            f"{LEAST} are needed."
+        )
+    said = {
+        "better": "knowledge gained",
+        "worse": "knowledge lost",
+        "only where both state": "no claim about knowledge, for counted with the questions that one model leaves "
+        "unanswered, no difference is shown",
+    }.get(knowledge["verdict"], "no difference in knowledge shown")
+    before, after = (count(knowledge[arm], both) for arm in ("before", "after"))
+    rest = f"Of the other {form['n']:,}, {form['before']:,} are right before and {form['after']:,} after: that is form."
     return (
-        f"Of the difference, {form} points are form (stating an answer at all) and {knowledge} points knowledge "
-        "(being right where one is stated)."
+        f"Of the {plural(both, 'question')} that both models state an answer to, {before} are right before and {after} "
+        f"after ({points(knowledge)}, {p_value(knowledge['p_value'])}): {said}." + (f" {rest}" if form["n"] else "")
     )
 
 
@@ -87,11 +110,41 @@ def power(result: Row) -> str:
     )
 
 
+def graded(result: Row) -> str:
+    """What of an answer is graded, and how strictly."""
+    percents = 100 if result["rule"] == "number" else 1
+    return GRADED[result["rule"]].format(percents * (result["threshold"] or 0))
+
+
+def reason(name: str | None) -> str:
+    """Why an answer is wrong, in words."""
+    return REASONS.get(name or "wrong", name or "wrong")
+
+
+def few(result: Row) -> str:
+    """A warning where a set is small; empty where it is not."""
+    of = plural(result["groups"], "group") + " of questions" if result["groups"] else plural(result["n"], "question")
+    return f"With {of}, fewer than {FEW}, a verdict is a hint, not a result." if result["few"] else ""
+
+
+def parting(result: Row, p: float, sets: int = 1) -> str:
+    """Why a verdict is not what the interval, or p, alone would say; empty where they agree."""
+    if result["verdict"] in ("better", "worse"):
+        return ""
+    if result["ci_low"] > 0 or result["ci_high"] < 0:
+        return f"The interval, of this set alone, holds no 0; after the correction for {sets} sets, p is above 0.05."
+    return "p is at most 0.05, but the interval holds 0, and a verdict needs both." if p <= ALPHA else ""
+
+
+def notes(result: Row, sets: int = 1) -> list[str]:
+    """What belongs beside a verdict, a sentence each."""
+    said = [few(result), parting(result, result["p_corrected"], sets), power(result), graded(result)]
+    return [one for one in said if one]
+
+
 def sentence(name: str, result: Row, sets: int = 1) -> str:
-    """The result of one set: its verdict, its numbers, its power, and a note on a weak grade."""
-    weak = "The grade is weak: it compares wording, not meaning." if result["weak"] else ""
-    said = [f"{clause(name, result)} ({numbers(result, sets)}).", power(result), weak]
-    return " ".join(one for one in said if one)
+    """The result of one set: its verdict, its numbers, and what belongs beside them."""
+    return " ".join([f"{clause(name, result)} ({numbers(result, sets)}).", *notes(result, sets)])
 
 
 def headline(results: dict[str, Row]) -> str:
@@ -119,5 +172,5 @@ def reference_loss(loss: Row | None) -> str:
     return (
         f"A token of the reference reasoning and response costs {loss['before']:.3f} nats before and "
         f"{loss['after']:.3f} after ({diff} nats, 95 % interval {low} to {high}, {p_value(loss['p_value'])}; lower is "
-        f"better): {means}."
-    )
+        f"better): {means}. {parting(loss, loss['p_value'])}"
+    ).strip()
