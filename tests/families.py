@@ -114,7 +114,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "gpt2": Family(
         "gpt2", {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 1024}, "<|endoftext|>", "<|endoftext|>",
-        bos="<|endoftext|>", targets=("c_attn", "c_proj", "c_fc"), continuous=False,
+        bos="<|endoftext|>", targets=("c_attn", "c_proj", "c_fc"),
     ),
 }  # fmt: skip
 

@@ -18,4 +18,8 @@ UNSUPPORTED_TARGET = Text("lora.target_modules: {error}")
 MERGE_OVERFLOW = Text("adapter.scale: {error}: lower it, or training.learning_rate")
 SLOW_DTYPE = Text("model.dtype: {dtype} is slow on this CPU: float32 may be faster (and gives other answers)")
 WEIGHTS_MISSING = Text("its weights lack {names}")
+HEAD_UNKNOWN = Text(
+    "model: the logits of {model_type} follow from more than its last hidden states, which is not supported: choose "
+    "another model"
+)
 ADAPTER_REFUSED = Text("{folder}: no adapter for this model ({error}): `dvc repro` trains one")

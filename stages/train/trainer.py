@@ -9,6 +9,7 @@ from transformers import TrainerCallback
 from trl import SFTTrainer
 
 from stages.model.ops import varlen_attention
+from stages.model.ops.head import Head
 from stages.train import loss, training_errors
 from stages.train.checkpoints import Checkpoints
 
@@ -34,6 +35,7 @@ class CompletionTrainer(SFTTrainer):
     def __init__(self, *given: Any, checkpoint_dir: Path | None = None, **named: Any) -> None:
         """SFTTrainer's arguments, and the folder for checkpoints: none are made without it."""
         super().__init__(*given, **named)
+        self.head = Head(self.model)
         self.checkpoints = Checkpoints(checkpoint_dir)
         if checkpoint_dir is not None:
             self.args.output_dir = str(checkpoint_dir)
@@ -75,8 +77,7 @@ class CompletionTrainer(SFTTrainer):
                 rows |= varlen_attention.boundaries(inputs["position_ids"])
         with self.accelerator.autocast():
             hidden = whole.base_model(**rows, use_cache=False).last_hidden_state[:, :-1][counted]
-            weight = whole.get_output_embeddings().weight
-            total = loss.negative_log_likelihood(hidden, weight, targets[counted])
+            total = loss.negative_log_likelihood(hidden, self.head, targets[counted])
         mean = total / (counted.sum() if num_items_in_batch is None else num_items_in_batch)
         return (mean, None) if return_outputs else mean
 

@@ -23,10 +23,11 @@ class Slots:
 
     def __init__(self, model: Any, size: int, length: int) -> None:
         """Memory for all of it at once, on the model's device and in its type."""
-        config = model.config
+        config = model.config.get_text_config()
+        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
         dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         self.length = self.longest = -(-length // BLOCK) * BLOCK
-        shape = (config.num_hidden_layers, 2, size, self.length, config.num_key_value_heads, dim)
+        shape = (config.num_hidden_layers, 2, size, self.length, heads, dim)
         self.cache = torch.zeros(shape, dtype=model.dtype, device=model.device)
         # Tokens of a slot that are in the cache: what the next token attends to, beside itself.
         self.filled = torch.zeros(size, dtype=torch.int64, device=model.device)
