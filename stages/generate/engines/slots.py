@@ -11,6 +11,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
+from stages.generate import generation_errors
 from stages.model.ops import varlen_attention
 
 NAME = "slots"
@@ -90,7 +91,11 @@ class Slots:
         return out.view(batch, 1, heads, dim)
 
 
-def _attention(module: Any, query: Any, key: Any, value: Any, mask: Any, *, scaling: float, slots: Slots, **_: Any):
+def _attention(
+    module: Any, query: Any, key: Any, value: Any, mask: Any, *, scaling: Any = None, slots: Any = None, **_: Any
+):
+    if slots is None or {key.shape[1::2], value.shape[1::2]} != {slots.cache.shape[4:]}:
+        raise generation_errors.OTHER_ATTENTION(model_type=module.config.model_type)
     return slots.attend(module.layer_idx, query, key, value, scaling), None
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stages.model.memory import Parts, head_size, key_value_heads, mlp_size, weights
+from stages.model.memory import Parts, weights, widths
 from stages.params.schema import Params
 
 PREFILL_TOKENS = 8192  # prompt tokens that a GPU reads at a time, padding included: enough to keep it busy
@@ -12,13 +12,13 @@ def estimate(loaded: Any, params: Params, longest: int) -> Parts:
     """Bytes by part of answering prompts of at most `longest` tokens."""
     config = loaded.config.get_text_config()
     size = loaded.dtype.itemsize
+    _, keys, mlp = widths(config)
     length = longest + params.generation.max_new_tokens
-    keys = 2 * key_value_heads(config) * head_size(config) * config.num_hidden_layers * size
-    read = max(PREFILL_TOKENS, longest) * (3 * mlp_size(config) + 4 * config.hidden_size) * size
+    read = max(PREFILL_TOKENS, longest) * (3 * mlp + 4 * config.hidden_size) * size
     batch = params.generation.batch_size
     return {
         "weights": weights(loaded),
-        "cache": batch * length * keys,
+        "cache": batch * length * 2 * keys * config.num_hidden_layers * size,
         "activations": read + batch * config.vocab_size * 2 * size,
     }
 

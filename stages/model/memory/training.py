@@ -3,7 +3,7 @@
 import statistics
 from typing import Any
 
-from stages.model.memory import Parts, head_size, key_value_heads, mlp_size, weights
+from stages.model.memory import Parts, weights, widths
 from stages.params.schema import Params
 
 # Bytes of optimizer state a trained weight: two moments in float32, or in eight bits.
@@ -53,5 +53,5 @@ def _largest_batch(lengths: list[int], params: Params) -> float:
 
 def _layer(config: Any, size: int) -> int:
     """Bytes a token that a layer's backward pass keeps: norms, queries, keys, values, the MLP."""
-    attention = 2 * head_size(config) * (config.num_attention_heads + key_value_heads(config))
-    return size * (4 * config.hidden_size + attention + 3 * mlp_size(config))
+    queries, keys, mlp = widths(config)
+    return size * (4 * config.hidden_size + 2 * (queries + keys) + 3 * mlp)
