@@ -1,4 +1,4 @@
-"""Ten families of models go through all six stages, with their own loss, their own tokens and every stop token."""
+"""A dozen families of models go through all six stages, with their own loss, their own tokens and every stop token."""
 
 import json
 import math
@@ -14,6 +14,7 @@ from stages.files import records
 from stages.files.errors import UserError
 from stages.generate import answers, generate, likelihood
 from stages.model import base_model, load
+from stages.model.ops.head import Head
 from stages.train.trainer import CompletionTrainer
 from tests.families import FAMILIES, make
 
@@ -100,12 +101,18 @@ def test_the_training_loss_is_the_familys_own_with_its_gradient(params, name, fo
         }
         for row in ROWS
     ]
-    trainer = CompletionTrainer(
-        model=ours,
-        args=finetune_lora.config(params.model_copy(update={"training": training})),
-        train_dataset=Dataset.from_list(examples),
-        processing_class=base_model.tokenizer(params.model),
-    )
+    given = {
+        "model": ours,
+        "args": finetune_lora.config(params.model_copy(update={"training": training})),
+        "train_dataset": Dataset.from_list(examples),
+        "processing_class": base_model.tokenizer(params.model),
+    }
+    if packing and not FAMILIES[name].packs:
+        line = rf"^training\.padding_free, training\.packing: {name} .*: set both to false$"
+        with pytest.raises(UserError, match=line):
+            CompletionTrainer(**given)
+        return
+    trainer = CompletionTrainer(**given)
     loss = trainer.compute_loss(trainer.model, dict(trainer.data_collator(list(trainer.train_dataset))))
     counts = [len(row["completion_ids"]) for row in ROWS]
     wanted = sum(own_loss(own, row) * count for row, count in zip(ROWS, counts, strict=True)) / sum(counts)
@@ -114,6 +121,18 @@ def test_the_training_loss_is_the_familys_own_with_its_gradient(params, name, fo
     loss.backward()
     for key, weight in weights.items():
         torch.testing.assert_close(ours_weights[key].grad, weight.grad, rtol=1e-2, atol=1e-2 * weight.grad.abs().max())
+
+
+@pytest.mark.parametrize("name", ["gemma2", "granite", "cohere", "phi", "llama"], indirect=True)
+def test_unsloth_is_refused_where_a_head_is_more_than_a_matrix(params, name, monkeypatch):
+    """Unsloth puts its own forward pass into transformers' classes."""
+    model = load.for_answers(params.model, None, 1.0).network
+    monkeypatch.setattr(type(model), "forward", lambda *_, **__: None)
+    if name == "llama":
+        assert Head(model).matrix is model.lm_head.weight
+        return
+    with pytest.raises(UserError, match=r"^model\.backend: unsloth .*: set it to transformers$"):
+        Head(model)
 
 
 def test_the_reference_loss_is_the_familys_own(params, name, folders):
@@ -140,9 +159,9 @@ def written(model, asked, params, engine, size=3):
 def test_an_engine_writes_the_tokens_of_generate_or_refuses(params, name, folders, engine):
     settings = params.model_copy(update={"generation": params.generation.model_copy(update={"engine": engine})})
     if engine == "continuous" and not FAMILIES[name].continuous:
-        line = rf"^generation\.engine: continuous cannot run {FAMILIES[name].model_type}, .*: set it to transformers$"
+        line = rf"^generation\.engine: continuous .* {FAMILIES[name].model_type}(,.*)?: set it to transformers$"
         with pytest.raises(UserError, match=line):
-            answers.load_model(settings)
+            written(answers.load_model(settings), [[1, 2]], params, engine)
         return
     model = answers.load_model(settings)
     own = AutoModelForCausalLM.from_pretrained(folders[name])

@@ -14,6 +14,7 @@ GGUF_DIFFERS = Text(
 GGUF_TENSORS = Text("model.package.gguf_file: {path}: transformers {problems}: choose another model")
 GGUF_UNREADABLE = Text("model.package.gguf_file: {path}: {error}: choose another model")
 UNSLOTH_BROKEN = Text("model.backend: unsloth cannot be imported ({error}): make install-gpu")
+UNSLOTH_HEAD = Text("model.backend: unsloth does not know the head of {model_type}: set it to transformers")
 UNSUPPORTED_TARGET = Text("lora.target_modules: {error}")
 MERGE_OVERFLOW = Text("adapter.scale: {error}: lower it, or training.learning_rate")
 SLOW_DTYPE = Text("model.dtype: {dtype} is slow on this CPU: float32 may be faster (and gives other answers)")

@@ -92,9 +92,10 @@ class Slots:
 
 
 def _attention(
-    module: Any, query: Any, key: Any, value: Any, mask: Any, *, scaling: Any = None, slots: Any = None, **_: Any
+    module: Any, query: Any, key: Any, value: Any, mask: Any, *, scaling: Any = None, slots: Any = None, **more: Any
 ):
-    if slots is None or {key.shape[1::2], value.shape[1::2]} != {slots.cache.shape[4:]}:
+    bent = any(more.get(name) is not None for name in ("softcap", "sliding_window", "s_aux"))
+    if bent or slots is None or {key.shape[1::2], value.shape[1::2]} != {slots.cache.shape[4:]}:
         raise generation_errors.OTHER_ATTENTION(model_type=module.config.model_type)
     return slots.attend(module.layer_idx, query, key, value, scaling), None
 
