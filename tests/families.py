@@ -55,6 +55,7 @@ class Family:
     chat: str | None = None
     targets: tuple[str, ...] = ("q_proj", "v_proj", "o_proj", "up_proj", "down_proj")
     continuous: bool = True  # whether the engine `continuous` can run it
+    packs: bool = True  # whether rows can be laid end to end
     added: tuple[str, ...] = field(default=())  # added tokens that are not special
 
 
@@ -114,7 +115,15 @@ FAMILIES: dict[str, Family] = {
     ),
     "gpt2": Family(
         "gpt2", {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 1024}, "<|endoftext|>", "<|endoftext|>",
-        bos="<|endoftext|>", targets=("c_attn", "c_proj", "c_fc"), continuous=False,
+        bos="<|endoftext|>", targets=("c_attn", "c_proj", "c_fc"),
+    ),
+    "opt": Family(
+        "opt", {**SIZE, "ffn_dim": 64, "word_embed_proj_dim": 16}, "</s>", "</s>", bos="</s>", pad="<pad>",
+        targets=("q_proj", "v_proj", "fc1"), packs=False,
+    ),
+    "falcon": Family(
+        "falcon", SIZE, "<|endoftext|>", "<|endoftext|>", targets=("query_key_value", "dense"), continuous=False,
+        packs=False,
     ),
 }  # fmt: skip
 

@@ -8,6 +8,7 @@ from stages import finetune_lora, params
 from stages.model import base_model, load
 from stages.params.__main__ import merged
 from tests.conftest import save_adapter
+from tests.families import make
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 LENGTHS = [30, 7, 90, 1, 64]
@@ -82,6 +83,24 @@ def test_graphs_answer_as_generate_does_while_slots_end_and_move(tmp_path, dtype
     # In bfloat16 a near tie may fall either way, and what follows it differs: most answers are the same, all begin so.
     assert sum(given[index] == wanted[index] for index in range(5)) >= 3, (given, wanted)
     assert all(given[index][0] == wanted[index][0] for index in range(5))
+
+
+@pytest.mark.parametrize("name", ["cohere", "gpt2", "granite", "phi", "qwen3"])
+def test_graphs_answer_by_the_head_of_a_family(name, tmp_path):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from stages.generate import generate
+
+    folder = make(name, tmp_path)
+    network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, device_map="auto")
+    tokens = AutoTokenizer.from_pretrained(folder)
+    model = load.LoadedModel(network, tokens, frozenset({tokens.eos_token_id}))
+    settings = small().generation.model_copy(update={"batch_size": 3, "chunk_size": 5, "max_new_tokens": 20})
+    found = []
+    for changes in ({}, {"engine": "transformers", "batch_size": 1}):
+        pieces = generate(model, examples(), settings.model_copy(update=changes))
+        found.append([ids for _, ids in sorted((piece.index, piece.token_ids) for piece in pieces)])
+    assert sum(one == other for one, other in zip(*found, strict=True)) >= 3, found
 
 
 def test_an_answer_depends_on_its_chunk_and_on_no_call_before():

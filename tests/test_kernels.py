@@ -1,6 +1,7 @@
 """What is computed faster is computed the same: PEFT's LoRA layers and torch's cross entropy are the yardsticks."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -81,11 +82,12 @@ def test_the_chunked_loss_is_cross_entropy_with_its_gradient(tokens):
     targets = torch.randint(0, 50, (tokens,))
     wanted = cross_entropy(hidden @ weight.T, targets, reduction="sum")
     (into,) = torch.autograd.grad(3 * wanted, hidden)
-    given = loss.negative_log_likelihood(hidden, weight, targets)
+    head = SimpleNamespace(matrix=weight, dtype=weight.dtype)
+    given = loss.negative_log_likelihood(hidden, head, targets)
     torch.testing.assert_close(given, wanted)
     torch.testing.assert_close(torch.autograd.grad(3 * given, hidden)[0], into)
     with torch.no_grad():
-        torch.testing.assert_close(loss.negative_log_likelihood(hidden, weight, targets), wanted.detach())
+        torch.testing.assert_close(loss.negative_log_likelihood(hidden, head, targets), wanted.detach())
 
 
 def test_rows_laid_end_to_end_start_where_their_positions_do():

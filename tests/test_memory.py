@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from transformers import LlamaConfig
 
 from stages import params
 from stages.files.errors import UserError
@@ -18,7 +19,7 @@ LENGTHS = [936 - 290, 936 + 290] * 64
 
 def eight_billion():
     """A stand-in with the sizes of the 8B and its adapter, and no memory of its own."""
-    config = SimpleNamespace(
+    config = LlamaConfig(
         hidden_size=4096, intermediate_size=14336, num_hidden_layers=32, num_attention_heads=32,
         num_key_value_heads=8, head_dim=128, vocab_size=128256,
     )  # fmt: skip

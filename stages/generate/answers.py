@@ -30,6 +30,7 @@ def settings(params: Params) -> list[Model | Generation]:
 def load_model(params: Params, adapter: Path | None = None, scale: float = 1.0, merge_tolerance: float = 0.0) -> Any:
     """The LoadedModel that answers: the base, with the adapter times `scale` where given."""
     checks.pipeline(params)  # now, not once all is answered and the training begins
+    engine(params.generation).check(load.config(params.model))
     return load.for_answers(settings(params)[0], adapter, scale, merge_tolerance)
 
 
@@ -99,7 +100,8 @@ def _chunks(rows: list[Row], size: int) -> Iterator[list[int]]:
 def _check_context(model: Any, rows: list[Row], generation: Generation) -> None:
     """Raise UserError where a prompt and its answer do not fit the model's positions."""
     longest = max(len(row["prompt_ids"]) for row in rows)
-    limit = model.network.config.max_position_embeddings
+    # A model without embedded positions (ALiBi) names no limit.
+    limit = getattr(model.network.config.get_text_config(), "max_position_embeddings", float("inf"))
     whole = max(len(row["prompt_ids"]) + len(row.get("completion_ids", [])) for row in rows)
     if whole > limit:
         raise generation_errors.REFERENCE_TOO_LONG(tokens=whole, limit=limit)

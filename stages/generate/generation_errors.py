@@ -8,6 +8,9 @@ NEEDS_FULL_ATTENTION = Text(
     "generation.engine: continuous cannot run {model_type}, whose attention is not full everywhere: "
     "set it to transformers"
 )
+OTHER_ATTENTION = Text(
+    "generation.engine: continuous does not reproduce the attention of {model_type}: set it to transformers"
+)
 REFERENCE_TOO_LONG = Text(
     "data: the longest question with its reference answer has {tokens} tokens, the model {limit} positions: "
     "leave it out of the rows"

@@ -20,6 +20,9 @@ def reference_losses(network: Any, rows: list[Row], kept: MutableMapping[str, Ro
     """
     import torch
 
+    from stages.model.ops.head import Head
+
+    head = Head(network)
     order = [index for index, row in enumerate(rows) if "completion_ids" in row]
     order.sort(key=lambda index: -_length(rows[index]))
     losses: list[float | None] = [None] * len(rows)
@@ -29,7 +32,7 @@ def reference_losses(network: Any, rows: list[Row], kept: MutableMapping[str, Ro
             chosen = [rows[index] for index in batch]
             key = records.fingerprint([[row["prompt_ids"], row["completion_ids"]] for row in chosen])
             if key not in kept:
-                kept[key] = {"losses": [round(loss, 6) for loss in _batch(network, chosen)]}
+                kept[key] = {"losses": [round(loss, 6) for loss in _batch(network, head, chosen)]}
             for index, loss in zip(batch, kept[key]["losses"], strict=True):
                 losses[index] = loss
             progress.update(len(batch))
@@ -49,7 +52,7 @@ def _length(row: Row) -> int:
     return len(row["prompt_ids"]) + len(row["completion_ids"])
 
 
-def _batch(network: Any, rows: list[Row]) -> list[float]:
+def _batch(network: Any, head: Any, rows: list[Row]) -> list[float]:
     import torch
     from torch.nn.functional import cross_entropy
 
@@ -62,6 +65,6 @@ def _batch(network: Any, rows: list[Row]) -> list[float]:
     for row, states in zip(rows, hidden, strict=True):
         start, end = len(row["prompt_ids"]), _length(row)
         # Row by row: the logits of a whole batch would be the largest thing in memory by far.
-        logits = whole.get_output_embeddings()(states[start - 1 : end - 1]).float()
+        logits = head(states[start - 1 : end - 1]).float()
         losses.append(cross_entropy(logits, torch.tensor(row["completion_ids"], device=logits.device)).item())
     return losses

@@ -24,6 +24,15 @@ class LoadedModel:
     cache: dict[str, Any] = field(default_factory=dict)  # what an engine keeps from call to call
 
 
+def config(model: Model) -> Any:
+    """The base model's config, read without its weights."""
+    from transformers import AutoConfig
+
+    base = base_model.folder(model)
+    with checks.readable(model, base):
+        return AutoConfig.from_pretrained(base, trust_remote_code=False)
+
+
 def for_answers(model: Model, adapter: Path | None, scale: float, merge_tolerance: float = 0.0) -> LoadedModel:
     """The model that answers: the base, with the adapter times `scale` where one is given.
 

@@ -29,6 +29,7 @@ TOKENIZER_BROKEN = Text(
     "choose another model, or another file of it"
 )
 UNSLOTH_BROKEN = Text("model.backend: unsloth cannot be imported ({error}): make install-gpu")
+UNSLOTH_HEAD = Text("model.backend: unsloth does not know the head of {model_type}: set it to transformers")
 UNSUPPORTED_TARGET = Text("lora.target_modules: {error}")
 MERGE_OVERFLOW = Text("adapter.scale: {error}: lower it, or training.learning_rate")
 MERGED = Text(
@@ -40,4 +41,8 @@ NOT_MERGED = Text(
 )
 SLOW_DTYPE = Text("model.dtype: {dtype} is slow on this CPU: float32 may be faster (and gives other answers)")
 WEIGHTS_MISSING = Text("its weights lack {names}")
+HEAD_UNKNOWN = Text(
+    "model: the logits of {model_type} follow from more than its last hidden states, which is not supported: choose "
+    "another model"
+)
 ADAPTER_REFUSED = Text("{folder}: no adapter for this model ({error}): `dvc repro` trains one")

@@ -9,6 +9,7 @@ from transformers import TrainerCallback
 from trl import SFTTrainer
 
 from stages.model.ops import varlen_attention
+from stages.model.ops.head import Head, native, same
 from stages.train import loss, training_errors
 from stages.train.checkpoints import Checkpoints
 
@@ -38,6 +39,9 @@ class CompletionTrainer(SFTTrainer):
         for weight in self.model.parameters():
             if weight.requires_grad:  # TRL makes them bfloat16 beside 4-bit weights; float16's gradient scaler cannot
                 weight.data = weight.data.float()
+        self.head = Head(self.model)
+        if (self.args.padding_free or self.args.packing) and not self._rows_stay_apart():
+            raise training_errors.ROWS_MIX(model_type=self.model.config.model_type)
         self.checkpoints = Checkpoints(checkpoint_dir)
         if checkpoint_dir is not None:
             self.args.output_dir = str(checkpoint_dir)
@@ -68,21 +72,36 @@ class CompletionTrainer(SFTTrainer):
         """Loss of a batch: the sum over its completion tokens, by the number in the optimizer step."""
         targets = inputs["labels"][:, 1:]
         counted = targets != -100
+        if model.training:
+            self.tokens += int(inputs["attention_mask"].sum() if "attention_mask" in inputs else targets.numel())
+        with self.accelerator.autocast():
+            hidden = self._hidden(model, inputs)[:, :-1][counted]
+            total = loss.negative_log_likelihood(hidden, self.head, targets[counted])
+        mean = total / (counted.sum() if num_items_in_batch is None else num_items_in_batch)
+        return (mean, None) if return_outputs else mean
+
+    def _hidden(self, model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """The last hidden states of a batch."""
         whole = model.get_base_model()
         # Without its mask a batch is the same, but faster: padding is on the right, where causal attention never looks.
         rows = {"input_ids": inputs["input_ids"]}
-        if model.training:
-            self.tokens += int(inputs["attention_mask"].sum() if "attention_mask" in inputs else targets.numel())
         if "position_ids" in inputs:
             rows["position_ids"] = inputs["position_ids"]
-            if inputs["input_ids"].is_cuda:
+            if inputs["input_ids"].is_cuda and whole._supports_attention_backend:
                 rows |= varlen_attention.boundaries(inputs["position_ids"])
+        return whole.base_model(**rows, use_cache=False).last_hidden_state
+
+    @torch.no_grad()
+    def _rows_stay_apart(self) -> bool:
+        """Whether a row laid after another has the states that it has alone: not in every family."""
+        if not native(self.model.get_base_model()):
+            return True
+        row = torch.arange(1, 9, device=self.model.device)[None]
+        positions = row.repeat(1, 2) - 1
         with self.accelerator.autocast():
-            hidden = whole.base_model(**rows, use_cache=False).last_hidden_state[:, :-1][counted]
-            weight = whole.get_output_embeddings().weight
-            total = loss.negative_log_likelihood(hidden, weight, targets[counted])
-        mean = total / (counted.sum() if num_items_in_batch is None else num_items_in_batch)
-        return (mean, None) if return_outputs else mean
+            alone = self._hidden(self.model, {"input_ids": row, "position_ids": positions[:, :8]})
+            together = self._hidden(self.model, {"input_ids": torch.cat([row + 8, row], 1), "position_ids": positions})
+        return same(together[:, 8:], alone)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log as TRL does. Raises UserError where the loss is not finite."""

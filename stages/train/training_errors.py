@@ -9,6 +9,10 @@ SUMMARY = (
 DIVERGED = Text(
     "training diverged: {name} is {value} at step {step}: lower training.learning_rate (it is {learning_rate})"
 )
+ROWS_MIX = Text(
+    "training.padding_free, training.packing: {model_type} does not keep rows apart that are laid end to end: set both "
+    "to false"
+)
 SLOW_WITHOUT_GPU = Text(
     "training.padding_free and training.packing are for GPUs: without one, attention is masked and far slower"
 )

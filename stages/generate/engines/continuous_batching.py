@@ -25,6 +25,14 @@ def independent(model: Any) -> bool:
     return model.network.device.type == "cpu"
 
 
+def check(config: Any) -> None:
+    """Raise UserError for a model with other than full causal attention, by its config."""
+    from stages.model.ops import varlen_attention
+
+    if not varlen_attention.plain(config):
+        raise generation_errors.NEEDS_FULL_ATTENTION(model_type=config.model_type)
+
+
 def generate(
     model: Any, prompts: list[list[int]], settings: Generation, limits: list[int] | None = None
 ) -> Iterator[Piece]:
@@ -69,17 +77,17 @@ def generate(
 def _steps(model: Any, settings: Generation, length: int) -> Any:
     """The steps of an earlier call that has ended where `length` tokens a row fit, else new ones."""
     from stages.generate.engines.steps import Steps
-    from stages.model.ops import varlen_attention
 
     network = model.network.get_base_model() if hasattr(model.network, "get_base_model") else model.network
-    if not varlen_attention.plain(network.config):
-        raise generation_errors.NEEDS_FULL_ATTENTION(model_type=network.config.model_type)
+    check(network.config)
     size = min(settings.batch_size, settings.chunk_size)
     length = -(-length // LENGTHS) * LENGTHS
     made = model.cache.pop("steps", None)  # a call that has not ended keeps its own
     if made is None or made.size != size or made.length < length:
         made = None  # its memory first
-        made = Steps(network, size, length)
+        made = Steps(network, size, length) if network._supports_attention_backend else None
+        if made is None or not made.right():
+            raise generation_errors.OTHER_ATTENTION(model_type=network.config.model_type)
     made.limit(length)
     return made
 

@@ -15,11 +15,15 @@ def independent(model: Any) -> bool:
     return False
 
 
+def check(config: Any) -> None:
+    """Any model will do."""
+
+
 def generate(model: Any, prompts: list[list[int]], settings: Generation) -> Iterator[Piece]:
     """Yield the tokens of each answer as they come, batch by batch."""
     # Neighbours in length share a batch, for less padding; the longest first, so that a lack of memory shows at once.
     order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
-    for batch in records.batches(order, settings.batch_size):
+    for batch in records.batches(order, settings.batch_size if _ignores_padding(model) else 1):
         left = dict.fromkeys(batch, settings.max_new_tokens)
         for column in _columns(model, [prompts[index] for index in batch], settings):
             for index, token in zip(batch, column, strict=True):
@@ -27,6 +31,26 @@ def generate(model: Any, prompts: list[list[int]], settings: Generation) -> Iter
                     left[index] = 0 if token in model.stop_ids else left[index] - 1
                     ended = "stop" if token in model.stop_ids else "length"
                     yield Piece(index, [token], None if left[index] else ended)
+
+
+def _ignores_padding(model: Any) -> bool:
+    """Whether masked tokens before a prompt leave its logits as they are: not so in every recurrent model."""
+    import torch
+
+    from stages.model.ops.head import same
+
+    if "ignores_padding" not in model.cache:
+        ids = torch.arange(1, 9, device=model.network.device)[None] % model.network.config.get_text_config().vocab_size
+        mask = torch.ones_like(ids)
+        padded = torch.cat([ids, ids], 1), torch.cat([0 * mask, mask], 1)
+        options = {"max_new_tokens": 1, "do_sample": False, "output_logits": True, "return_dict_in_generate": True}
+        with torch.inference_mode():
+            alone, beside = (
+                model.network.generate(input_ids=given, attention_mask=seen, pad_token_id=0, **options).logits[0]
+                for given, seen in ((ids, mask), padded)
+            )
+        model.cache["ignores_padding"] = same(beside, alone)
+    return model.cache["ignores_padding"]
 
 
 def _columns(model: Any, prompts: list[list[int]], settings: Generation) -> Iterator[list[int]]:

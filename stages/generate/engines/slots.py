@@ -11,6 +11,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
+from stages.generate import generation_errors
 from stages.model.ops import varlen_attention
 
 NAME = "slots"
@@ -23,10 +24,11 @@ class Slots:
 
     def __init__(self, model: Any, size: int, length: int) -> None:
         """Memory for all of it at once, on the model's device and in its type."""
-        config = model.config
+        config = model.config.get_text_config()
+        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
         dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         self.length = self.longest = -(-length // BLOCK) * BLOCK
-        shape = (config.num_hidden_layers, 2, size, self.length, config.num_key_value_heads, dim)
+        shape = (config.num_hidden_layers, 2, size, self.length, heads, dim)
         self.cache = torch.zeros(shape, dtype=model.dtype, device=model.device)
         # Tokens of a slot that are in the cache: what the next token attends to, beside itself.
         self.filled = torch.zeros(size, dtype=torch.int64, device=model.device)
@@ -89,7 +91,12 @@ class Slots:
         return out.view(batch, 1, heads, dim)
 
 
-def _attention(module: Any, query: Any, key: Any, value: Any, mask: Any, *, scaling: float, slots: Slots, **_: Any):
+def _attention(
+    module: Any, query: Any, key: Any, value: Any, mask: Any, *, scaling: Any = None, slots: Any = None, **more: Any
+):
+    bent = any(more.get(name) is not None for name in ("softcap", "sliding_window", "s_aux"))
+    if bent or slots is None or {key.shape[1::2], value.shape[1::2]} != {slots.cache.shape[4:]}:
+        raise generation_errors.OTHER_ATTENTION(model_type=module.config.model_type)
     return slots.attend(module.layer_idx, query, key, value, scaling), None
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from stages.generate.engines.slots import NAME, Slots
+from stages.model.ops.head import Head, same
 
 # Tokens decoded on a GPU before the host looks whether a row has ended: a look waits for the card.
 LOOK = 8
@@ -16,7 +17,7 @@ class Steps:
     def __init__(self, model: Any, size: int, length: int) -> None:
         """Slots for the model, which keeps its own attention between two steps."""
         self.size, self.length = size, length
-        self._model = model
+        self._model, self._head = model, Head(model)
         # A row that ended is decoded until the next look.
         self._slots = Slots(model, size, length + LOOK)
         self._next = torch.zeros(size, dtype=torch.int64, device=model.device)
@@ -36,6 +37,16 @@ class Steps:
             config._attn_implementation = own
 
     @torch.inference_mode()
+    def right(self) -> bool:
+        """Whether a token after a prompt has the states that the model itself gives it: tried before any answer."""
+        ids = [number % self._model.config.get_text_config().vocab_size for number in range(1, 10)]
+        own = self._model.base_model(input_ids=self._next.new_tensor([ids]), use_cache=False).last_hidden_state[0, -1]
+        self.read([ids[:-1]], 0)
+        self._next[0] = ids[-1]
+        self._slots.filled[1:] = 0
+        return same(self._states(1)[0], own)
+
+    @torch.inference_mode()
     def read(self, prompts: list[list[int]], first: int) -> list[int]:
         """Read prompts into the slots from `first`; returns the first token of each answer."""
         device = self._next.device
@@ -45,7 +56,7 @@ class Steps:
         self._slots.for_prompts(first, len(prompts))
         hidden = self._hidden(input_ids=ids.to(device))
         ends = hidden[torch.arange(len(prompts), device=device), lengths - 1]
-        self._next[first : first + len(prompts)] = self._model.get_output_embeddings()(ends).argmax(-1)
+        self._next[first : first + len(prompts)] = self._head(ends).argmax(-1)
         self._slots.filled[first : first + len(prompts)] = lengths
         return self._next[first : first + len(prompts)].tolist()
 
@@ -82,12 +93,17 @@ class Steps:
         moved = dict(zip(gaps, tail, strict=True))
         return [active[moved.get(slot, slot)] for slot in range(count)]
 
-    def _step(self, count: int) -> None:
-        slots = self._slots
-        slots.for_tokens(count)
+    def _states(self, count: int) -> torch.Tensor:
+        """The hidden states of the next token of the first `count` slots; on a CPU, of all."""
+        self._slots.for_tokens(count)
         count = count if self._next.is_cuda else self.size
-        hidden = self._hidden(input_ids=self._next[:count, None], position_ids=slots.filled[:count, None])
-        self._next[:count] = self._model.get_output_embeddings()(hidden[:, 0]).argmax(-1)
+        positions = self._slots.filled[:count, None]
+        return self._hidden(input_ids=self._next[:count, None], position_ids=positions)[:, 0]
+
+    def _step(self, count: int) -> None:
+        slots, hidden = self._slots, self._states(count)
+        count = len(hidden)
+        self._next[:count] = self._head(hidden).argmax(-1)
         # Slots beyond those in use are decoded too, where their number was rounded up: they stay within the cache.
         slots.filled[:count] = (slots.filled[:count] + 1).clamp_(max=slots.length - 1)
 

@@ -71,6 +71,9 @@ def weights(loaded: Any) -> int:
     return sum(one.numel() * one.element_size() for one in loaded.parameters())
 
 
-def head_size(config: Any) -> int:
-    """Numbers in a key of one attention head."""
-    return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+def widths(config: Any) -> tuple[int, int, int]:
+    """Widths of a layer's queries, its keys and its MLP, whatever a family's config names of them."""
+    heads = getattr(config, "num_attention_heads", None) or 0  # Mamba has none
+    groups = getattr(config, "num_key_value_heads", None) or heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // max(heads, 1)
+    return heads * size, groups * size, getattr(config, "intermediate_size", None) or 4 * config.hidden_size

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stages.model.memory import Parts, head_size, weights
+from stages.model.memory import Parts, weights, widths
 from stages.params.schema import Params
 
 PREFILL_TOKENS = 8192  # prompt tokens that a GPU reads at a time, padding included: enough to keep it busy
@@ -10,15 +10,15 @@ PREFILL_TOKENS = 8192  # prompt tokens that a GPU reads at a time, padding inclu
 
 def estimate(loaded: Any, params: Params, longest: int) -> Parts:
     """Bytes by part of answering prompts of at most `longest` tokens."""
-    config = loaded.config
+    config = loaded.config.get_text_config()
     size = loaded.dtype.itemsize
+    _, keys, mlp = widths(config)
     length = longest + params.generation.max_new_tokens
-    keys = 2 * config.num_key_value_heads * head_size(config) * config.num_hidden_layers * size
-    read = max(PREFILL_TOKENS, longest) * (3 * config.intermediate_size + 4 * config.hidden_size) * size
+    read = max(PREFILL_TOKENS, longest) * (3 * mlp + 4 * config.hidden_size) * size
     batch = params.generation.batch_size
     return {
         "weights": weights(loaded),
-        "cache": batch * length * keys,
+        "cache": batch * length * 2 * keys * config.num_hidden_layers * size,
         "activations": read + batch * config.vocab_size * 2 * size,
     }
 

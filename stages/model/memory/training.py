@@ -3,7 +3,7 @@
 import statistics
 from typing import Any
 
-from stages.model.memory import Parts, head_size, weights
+from stages.model.memory import Parts, weights, widths
 from stages.params.schema import Params
 
 # Bytes of optimizer state a trained weight: two moments in float32, or in eight bits.
@@ -15,7 +15,7 @@ LOGITS = 256 * 8  # rows of a chunk of the loss, and bytes of a logit on its way
 
 def estimate(loaded: Any, params: Params, lengths: list[int]) -> Parts:
     """Bytes by part of the largest training step, adapter included, on rows of these lengths."""
-    config = loaded.config
+    config = loaded.config.get_text_config()
     trained = sum(one.numel() for one in loaded.parameters() if one.requires_grad)
     tokens = _largest_batch(lengths, params)
     kept = tokens * _layer(config, 2 if params.model.dtype != "float32" else 4)
@@ -53,5 +53,5 @@ def _largest_batch(lengths: list[int], params: Params) -> float:
 
 def _layer(config: Any, size: int) -> int:
     """Bytes a token that a layer's backward pass keeps: norms, queries, keys, values, the MLP."""
-    attention = 2 * head_size(config) * (config.num_attention_heads + config.num_key_value_heads)
-    return size * (4 * config.hidden_size + attention + 3 * config.intermediate_size)
+    queries, keys, mlp = widths(config)
+    return size * (4 * config.hidden_size + 2 * (queries + keys) + 3 * mlp)

@@ -15,6 +15,7 @@ NAME = "varlen"
 
 def plain(config: Any) -> bool:
     """Whether a model has plain attention: all of the past, no cap on its scores, no sinks."""
+    config = config.get_text_config()
     window = getattr(config, "sliding_window", None)
     kinds = getattr(config, "layer_types", None) or ["sliding" if window else "full_attention"]
     return set(kinds) == {"full_attention"} and getattr(config, "attn_logit_softcapping", None) is None
