@@ -36,19 +36,23 @@ def main(params: Params) -> str:
     """Write the comparison, the table of answers and the report; returns the summary."""
     # Imported late: statistics and charts are heavy, and params are checked before anything heavy is.
     from stages.evaluate import comparison
+    from stages.evaluate.thinking import Tags
     from stages.report import page, plots, tables, wording
     from stages.report.context import Context
 
-    rows = comparison.graded(RAW, ARMS, params.grading)
+    prompts = json.loads(read(PROMPTS))
+    tags = Tags(*params.prompt.thinking_tags, opened=prompts["thinking_opened"])
+    rows = comparison.graded(RAW, ARMS, params.grading, tags)
     results = comparison.rounded(comparison.summarise(rows, params.grading))
     context = Context(
         results=results,
         rows=rows,
+        tags=tags,
         free=comparison.free(ARMS, params.free_questions),
         loss=list(csv.DictReader(io.StringIO(read(LOSS)))),
         training=json.loads(read(TRAINING)),
         dataset=json.loads(read(DATASET)),
-        prompts=json.loads(read(PROMPTS)),
+        prompts=prompts,
         params=params.model_dump(),
         # Without torch's build suffix: the report is the same wherever the pinned versions are.
         versions={name: version(name).split("+")[0] for name in PACKAGES},

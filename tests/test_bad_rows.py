@@ -554,7 +554,7 @@ def test_any_row_leaves_its_prompt_and_its_neighbours_as_they_are(formatter, que
     assert not set(inside) & set(tokenizer.all_special_ids)
     assert not set(hostile["completion_ids"][:-1]) & set(tokenizer.all_special_ids)
     assert hostile["completion_ids"][-1] == tokenizer.eos_token_id
-    assert tokenizer.decode(inside) == prompts.question_text(bad)
+    assert tokenizer.decode(inside) == prompts.question_text(bad, True)
     assert tokenizer.decode(hostile["completion_ids"][:-1]) == formatter.completion(bad)
 
 
@@ -586,7 +586,11 @@ def test_any_row_is_dropped_by_a_reason_or_can_be_written_and_graded(kind, quest
     assert (record is None) == (cleaner.dropped.total() == 1)
     if record is not None:
         records.line(record).encode()
-        for said in (text, f"The answer is {record['answer']}.", prompts.question_text(record)):
+        for said in (
+            text,
+            f"The answer is {record['answer']}.",
+            prompts.question_text({**record, "kind": one.kind}, True),
+        ):
             grade.grade({**record, "kind": one.kind}, said, relative_tolerance=0.01, overlap_threshold=0.4)
 
 

@@ -13,6 +13,7 @@ from stages.data.sources import builtin
 from stages.data.vignettes.catalogue import SCORES
 from stages.evaluate import grade as grading
 from stages.evaluate.graders.overlap import rouge_l
+from stages.evaluate.thinking import TAGS, Tags
 from stages.files.errors import UserError
 
 # One answer a line: what a careful reader takes it to state, by the documented rules; `miss` where the graders do not.
@@ -27,6 +28,7 @@ MATCH = {
     "response": "It is Parvovirus.",
 }
 OVERLAP = {"kind": "open", "question": "What is it?", "response": "It is Parvovirus B19, which stops red cells."}
+OPENED = TAGS._replace(opened=True)
 RECORDS = [CHOICE, YES_NO, NUMBER, MATCH, OVERLAP]
 REASONS = {"empty", "cut off", "thinking never closes", "no answer stated", "wrong"}
 FRAGMENTS = (
@@ -146,9 +148,9 @@ def test_thinking_changes_no_grade(kind, reason):
         if "think>" not in row["text"]:
             without = graded(row, row["text"])
             assert graded(row, f"<think>Could be A, or 7, or measles. The answer is B.</think>{row['text']}") == without
-            assert graded(row, f"Could be A, or 7. The answer is B.\n</think>\n\n{row['text']}", opened=True) == without
+            assert graded(row, f"Could be A, or 7. The answer is B.\n</think>\n\n{row['text']}", tags=OPENED) == without
             other = f"## Thinking\nThe answer is B.\n## Final Response\n{row['text']}"
-            assert graded(row, other, thinking_tags=("## Thinking", "## Final Response")) == without
+            assert graded(row, other, tags=Tags("## Thinking", "## Final Response")) == without
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record["kind"])
@@ -157,15 +159,15 @@ def test_nothing_after_the_thinking_is_empty_and_open_thinking_is_wrong(record):
         assert graded(record, text).reason == "empty"
     for text in ("<think>The answer is C, 3, Parvovirus B19.", "<think>", "x</think>The answer is C.<think>So"):
         assert graded(record, text).reason == "thinking never closes"
-    assert graded(record, "The answer is C, 3, Parvovirus B19. But wait, let", opened=True).extracted is None
+    assert graded(record, "The answer is C, 3, Parvovirus B19. But wait, let", tags=OPENED).extracted is None
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record["kind"])
 def test_a_text_cut_off_before_its_thinking_closes_is_one_category_with_tags_and_without(record):
     said = "The answer is C, yes, 3, Parvovirus B19."
     for text in (f"{said} But wait, let", f"<think>{said} But wait, let"):
-        for opened in (True, False):
-            assert graded(record, text, finish_reason="length", opened=opened) == graded(
+        for tags in (TAGS, OPENED):
+            assert graded(record, text, finish_reason="length", tags=tags) == graded(
                 record, "So", finish_reason="length"
             )
     assert graded(record, "So", finish_reason="length").reason == "cut off"

@@ -2,9 +2,9 @@
 
 A template is cut at {question}; its two sides are tokenised as written, special tokens and all, and the question
 between them as plain text. So a question with `<|im_end|>` in it is read as those ten characters: it cannot end its own
-turn. The completion is the reasoning between the tags of the thinking, the response and the stop token, in both styles:
-a chat template is only ever asked for the turn before the answer, because R1's deletes the reasoning from answers it is
-given, and for the token that ends a turn.
+turn. The completion is the reasoning between the tags of the thinking, the response, its last line where one is asked
+for, and the stop token, in both styles: a chat template is only ever asked for the turn before the answer, because R1's
+deletes the reasoning from answers it is given, and for the token that ends a turn.
 """
 
 import copy
@@ -20,13 +20,19 @@ from stages.files.records import Row
 from stages.params.schema import Prompt
 
 TEXT = [-1]  # for Parts: what stands before is text, no added token
+ANSWER = "Answer:"  # graders read a last line that begins so before all else
+# As in simple-evals (https://github.com/openai/simple-evals), which asks for `Answer: $LETTER`, `Answer: $ANSWER`.
+FORMS = {"choice": "LETTER", "number": "NUMBER", "open": "SHORT ANSWER"}
 SAMPLE = {"id": "", "set": "", "question": "What is it?", "reasoning": "It is so. Or not.", "response": "It is so."}
 
 
-def question_text(record: Row) -> str:
-    """The question of a record, with its options as lettered lines where it has any."""
+def question_text(record: Row, answer_line: bool) -> str:
+    """The question, its options as lettered lines, and what the last line is to be where there is a short answer."""
     options = "".join(f"\n{letter}. {text}" for letter, text in sorted(record.get("options", {}).items()))
-    return record["question"] + options
+    asked = ""
+    if answer_line and "answer" in record:
+        asked = f"\n\nThe last line of your response is of the form `{ANSWER} {FORMS[record['kind']]}`."
+    return record["question"] + options + asked
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ class Formatter:
     def _examples(self, rows: list[Row]) -> list[Row]:
         before, after = self.sides
         start, end = self.side_ids
-        questions, out = [question_text(row) for row in rows], []
+        questions, out = [question_text(row, self.prompt.answer_line) for row in rows], []
         asked = self.for_questions.ids(questions, start if before else [])
         for row, question, ids in zip(rows, questions, asked, strict=True):
             text = before + question + after
@@ -96,7 +102,9 @@ class Formatter:
         if any(tag.casefold() in text.casefold() for tag in (opens, closes) for text in texts):
             return None
         opening = "" if self.thinking_opened else f"{opens}\n"
-        return f"{opening}{texts[0]}\n{closes}\n{texts[1]}"
+        has_line = texts[1].rstrip().rpartition("\n")[2].strip().casefold().startswith(ANSWER.casefold())
+        ending = f"\n{ANSWER} {row['answer']}" if self.prompt.answer_line and "answer" in row and not has_line else ""
+        return f"{opening}{texts[0]}\n{closes}\n{texts[1]}{ending}"
 
     def check_parts(self) -> None:
         """Raise UserError where the parts of a prompt are no parts of the whole text's tokens, but for merges."""

@@ -14,6 +14,7 @@ from stages.evaluate.form import form
 from stages.evaluate.grade import grade
 from stages.evaluate.groups import Groups, effective
 from stages.evaluate.power import smallest_difference
+from stages.evaluate.thinking import TAGS, Tags
 from stages.files import records
 from stages.files.errors import UserError
 from stages.files.records import Row
@@ -25,7 +26,7 @@ FEW = 30  # questions or groups; a verdict on fewer is said to be one on few
 LEAST = 20  # questions that both arms state, from which knowledge is compared
 
 
-def graded(raw: Iterable[Path], arms: dict[str, Path], grading: Grading) -> list[Row]:
+def graded(raw: Iterable[Path], arms: dict[str, Path], grading: Grading, tags: Tags = TAGS) -> list[Row]:
     """A row a question: its record, and by arm the answer with its grade and its form.
 
     Raises UserError where the two files do not answer the same questions in the same order, or a loss is not finite.
@@ -38,7 +39,10 @@ def graded(raw: Iterable[Path], arms: dict[str, Path], grading: Grading) -> list
         raise UserError(f"{' and '.join(map(str, arms.values()))} answer different questions: run `dvc repro`")
     return [
         {"record": questions[pair[0]["set"], pair[0]["id"]], "set": pair[0]["set"]}
-        | {arm: _graded(questions[one["set"], one["id"]], one, grading) for arm, one in zip(ARMS, pair, strict=True)}
+        | {
+            arm: _graded(questions[one["set"], one["id"]], one, grading, tags)
+            for arm, one in zip(ARMS, pair, strict=True)
+        }
         for pair in zip(*answers.values(), strict=True)
         if pair[0]["set"] != "free"
     ]
@@ -66,9 +70,10 @@ def free(arms: dict[str, Path], questions: list[str]) -> list[Row]:
     ]
 
 
-def _graded(record: Row, answer: Row, grading: Grading) -> Row:
-    found = grade(record, answer["text"], finish_reason=answer["finish_reason"], **grading.model_dump(exclude={"seed"}))
-    return {**answer, **asdict(found), **form(answer["text"])}
+def _graded(record: Row, answer: Row, grading: Grading, tags: Tags) -> Row:
+    how = grading.model_dump(exclude={"seed"})
+    found = grade(record, answer["text"], finish_reason=answer["finish_reason"], tags=tags, **how)
+    return {**answer, **asdict(found), **form(answer["text"], tags)}
 
 
 def summarise(rows: list[Row], grading: Grading) -> dict[str, Row]:

@@ -10,17 +10,17 @@ half is ours: 150 rows of medical reasoning stay under 0.06, 400 running totals 
 import re
 from typing import Any
 
-from stages.evaluate import thinking
 from stages.evaluate.graders.plain_text import empty
+from stages.evaluate.thinking import TAGS, Tags, split
 
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|\w+")
 SPAN_TIMES, SPAN_WORDS, SPAN_LONGEST = 4, 20, 200
 GRAM, REPEATED, SHORTEST, WINDOW = 4, 0.5, 40, 100
 
 
-def form(text: str) -> dict[str, Any]:
+def form(text: str, tags: Tags = TAGS) -> dict[str, Any]:
     """The state of the thinking (closed, open, none), and whether the text is empty or looping."""
-    state, reasoning, answer = thinking.split(text)
+    state, reasoning, answer = split(text, tags)
     return {
         "thinking": state,
         "empty": empty(reasoning if answer is None else answer),

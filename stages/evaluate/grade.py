@@ -16,10 +16,10 @@ short answers; the words that they listen for are in graders/vocabulary.toml.
 from dataclasses import dataclass
 from typing import Any
 
-from stages.evaluate import thinking
 from stages.evaluate.graders import choice, number, numerals, open_ended
 from stages.evaluate.graders.overlap import rouge_l
 from stages.evaluate.graders.plain_text import own_part, plain
+from stages.evaluate.thinking import TAGS, Tags, split
 from stages.files.errors import UserError
 
 SHOWN = 80  # characters of an open answer that its grade shows
@@ -44,12 +44,11 @@ def grade(
     relative_tolerance: float,
     overlap_threshold: float,
     finish_reason: str | None = None,
-    opened: bool = False,
-    thinking_tags: tuple[str, str] = thinking.TAGS,
+    tags: Tags = TAGS,
 ) -> Grade:
-    """Grade an answer to a record by the rule of its kind; `opened` says that the prompt opened the thinking."""
+    """Grade an answer to a record by the rule of its kind; `tags` are those of its thinking."""
     rule = record["kind"] if record["kind"] != "open" else "match" if record.get("answer") else "overlap"
-    state, _, rest = thinking.split(text, thinking_tags, opened)
+    state, _, rest = split(text, tags)
     if finish_reason == "length" and state != "closed" and own_part(text) == text:
         return Grade(False, rule, reason="cut off")
     if rest is None:

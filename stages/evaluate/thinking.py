@@ -3,7 +3,16 @@
 import re
 from typing import Literal, NamedTuple
 
-TAGS = ("<think>", "</think>")
+
+class Tags(NamedTuple):
+    """What opens and closes the thinking, and whether the prompt ends in the first, as R1's chat template does."""
+
+    opens: str = "<think>"
+    closes: str = "</think>"
+    opened: bool = False
+
+
+TAGS = Tags()
 
 
 class Thinking(NamedTuple):
@@ -14,15 +23,12 @@ class Thinking(NamedTuple):
     answer: str | None  # None in the state open
 
 
-def split(text: str, tags: tuple[str, str] = TAGS, opened: bool = False) -> Thinking:
-    """Split a text at its last closing tag; where an opening one follows that, no answer does.
-
-    `opened` says that the prompt ends in the opening tag, as that of R1's own chat template does.
-    """
-    opening, closing = (re.compile(re.escape(tag), re.I) for tag in tags)
+def split(text: str, tags: Tags = TAGS) -> Thinking:
+    """Split a text at its last closing tag; where an opening one follows that, no answer does."""
+    opening, closing = (re.compile(re.escape(tag), re.I) for tag in (tags.opens, tags.closes))
     ends = [match.span() for match in closing.finditer(text)]
     end, start = ends[-1] if ends else (0, 0)
-    if opening.search(text, start) or (opened and not ends):
+    if opening.search(text, start) or (tags.opened and not ends):
         return Thinking("open", opening.sub("", text, count=1).strip(), None)
     reasoning = opening.sub("", text[:end], count=1).strip() if ends else None
     return Thinking("closed" if ends else "none", reasoning, text[start:].strip())

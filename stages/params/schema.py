@@ -72,6 +72,7 @@ class Prompt(Section):
     max_length: Annotated[int, Field(ge=16, le=131072)]
     overlong: Literal["drop", "truncate"]
     template: Template
+    answer_line: bool
     thinking_tags: Annotated[list[Text], Field(min_length=2, max_length=2), unique(str.casefold)]
     date: Date
     chat_template_kwargs: dict[Text, bool | int | float | str]

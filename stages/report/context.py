@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from stages.evaluate.comparison import ARMS
+from stages.evaluate.thinking import Tags
 from stages.files.records import Row
 
 OUTCOMES = {"fixed": "Fixed", "broken": "Broken", "wrong": "Still wrong", "right": "Right both times"}
@@ -14,6 +15,7 @@ class Context:
 
     results: dict[str, Row]  # by evaluation set, as comparison.summarise gives it
     rows: list[Row]  # as comparison.graded gives them
+    tags: Tags  # of the thinking in both arms' answers
     free: list[Row]  # question, before and after (text, tokens, finish_reason)
     loss: list[dict[str, str]]  # the rows of models/training/loss.csv
     training: Row  # models/training/summary.json

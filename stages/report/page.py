@@ -37,8 +37,8 @@ def html(context: Context) -> str:
     return environment.get_template("page.html.j2").render(
         _common(context, wording.label),
         charts={name: Markup(chart) for name, chart in charts.all_of(context).items()},
-        questions=[questions.question(row, number, shown) for number, row in enumerate(context.rows, 1)],
-        free=[questions.free(row, number) for number, row in enumerate(context.free, 1)],
+        questions=[questions.question(row, number, shown, context.tags) for number, row in enumerate(context.rows, 1)],
+        free=[questions.free(row, number, context.tags) for number, row in enumerate(context.free, 1)],
         params=flat(context.params),
         shown=shown,
         style=Markup(style),

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from stages.evaluate import thinking
 from stages.evaluate.comparison import ARMS
+from stages.evaluate.thinking import Tags, split
 from stages.files.records import Row
 from stages.report import display
 from stages.report.context import OUTCOMES, outcome
@@ -18,11 +18,11 @@ def limit(rows: list[Row]) -> int:
     return max(1_000, min(SHOWN, WHOLE // max(1, 2 * len(rows))))
 
 
-def question(row: Row, number: int, shown: int) -> dict[str, Any]:
+def question(row: Row, number: int, shown: int, tags: Tags) -> dict[str, Any]:
     """A graded row for the page."""
     record = row["record"]
     open_ended = record["kind"] == "open"
-    arms = _arms(row, shown)
+    arms = _arms(row, shown, tags)
     for arm in arms:
         arm["stated"] = None if open_ended else _stated(arm["extracted"], record.get("options"))
         arm["marks"] = [mark for mark in ("empty", "looping") if arm[mark] and mark != arm["reason"]]
@@ -42,14 +42,14 @@ def question(row: Row, number: int, shown: int) -> dict[str, Any]:
     }
 
 
-def free(row: Row, number: int) -> dict[str, Any]:
+def free(row: Row, number: int, tags: Tags) -> dict[str, Any]:
     """A question without a grade for the page."""
-    return {"number": number, "question": display.clip(str(row["question"]), SHOWN), "arms": _arms(row, SHOWN)}
+    return {"number": number, "question": display.clip(str(row["question"]), SHOWN), "arms": _arms(row, SHOWN, tags)}
 
 
-def _arms(row: Row, shown: int) -> list[dict[str, Any]]:
+def _arms(row: Row, shown: int, tags: Tags) -> list[dict[str, Any]]:
     """Both answers, with their texts cut and marked."""
-    texts = [thinking.split(row[arm]["text"]) for arm in ARMS]
+    texts = [split(row[arm]["text"], tags) for arm in ARMS]
     responses = [display.clip(one.answer or "", shown) for one in texts]
     segments = display.marked(*responses) or [[(False, text)] if text else [] for text in responses]
     return [
