@@ -6,6 +6,7 @@ import pytest
 from tokenizers import processors
 
 from stages.data.prompts import Formatter, fit
+from stages.evaluate import grade
 from stages.files.errors import UserError
 from tests import families
 from tests.families import FAMILIES
@@ -52,6 +53,38 @@ def test_the_completion_holds_thinking_then_response(formatter, tiny_tokenizer):
 def test_ids_decode_to_the_text_that_people_read(formatter, tiny_tokenizer):
     (row,) = formatter.examples([ROW])
     assert tiny_tokenizer.decode(row["prompt_ids"]).removeprefix("<s>") == row["prompt"].removeprefix("<s>")
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "asked"),
+    [
+        ("choice", {"answer": "B", "options": {"A": "Aspirin", "B": "Heparin"}}, "Answer: LETTER"),
+        ("number", {"answer": "3"}, "Answer: NUMBER"),
+        ("open", {"answer": "Measles"}, "Answer: SHORT ANSWER"),
+        ("open", {}, None),
+    ],
+)
+def test_a_short_answer_is_asked_for_taught_and_graded_on_the_last_line(formatter, kind, answer, asked):
+    row = {**ROW, "kind": kind, **answer}
+    (one,) = formatter.examples([row])
+    line = f"The last line of your response is of the form `{asked}`."
+    assert (line in one["prompt"]) == (asked is not None)
+    assert one["completion"].endswith(f"That.\nAnswer: {answer['answer']}" if asked else "That.")
+    off = Formatter(formatter.tokenizer, formatter.prompt.model_copy(update={"answer_line": False}))
+    (other,) = off.examples([row])
+    assert "Answer:" not in other["prompt"].replace(formatter.prompt.template.split("{question}")[1], "")
+    assert other["completion"].endswith("That.")
+    if asked:
+        how = {"relative_tolerance": 0.01, "overlap_threshold": 0.4}
+        assert grade.grade(row, one["completion"], **how).correct
+        assert not grade.grade(row, line, **how).correct  # an echo of what was asked
+        (again,) = formatter.examples([{**row, "response": f"That.\nanswer: {answer['answer']}"}])
+        assert again["completion"].casefold().count("\nanswer:") == 1
+
+
+def test_a_free_question_is_asked_as_it_stands(formatter):
+    (one,) = formatter.examples([{"id": "1", "set": "free", "question": "Why?"}])
+    assert one["prompt"] == "Why?".join(formatter.sides)
 
 
 def test_a_chat_template_that_opens_the_thinking_is_not_opened_twice(tiny, tiny_tokenizer):

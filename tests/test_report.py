@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.evaluate import comparison
+from stages.evaluate import comparison, thinking
 from stages.evaluate.form import form
 from stages.evaluate.grade import grade
-from stages.evaluate.thinking import TAGS
 from stages.params.schema import Grading
 from stages.report import charts, display, page, plots, questions, wording
 from stages.report.context import Context, outcomes
@@ -86,7 +85,9 @@ def context(rows, **more):
         "versions": {"torch": "2.13.0"},
         "revisions": {"base model": "6a6f4aa4"},
     }
-    return Context(**{"results": comparison.summarise(rows, GRADING), "rows": rows, "tags": TAGS, **whole, **more})
+    return Context(
+        **{"results": comparison.summarise(rows, GRADING), "rows": rows, "tags": thinking.TAGS, **whole, **more}
+    )
 
 
 def sample(fixed=12, broken=1, wrong=4, right=3, name="heldout"):
