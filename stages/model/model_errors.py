@@ -33,10 +33,10 @@ UNSLOTH_HEAD = Text("model.backend: unsloth does not know the head of {model_typ
 UNSUPPORTED_TARGET = Text("lora.target_modules: {error}")
 MERGE_OVERFLOW = Text("adapter.scale: {error}: lower it, or training.learning_rate")
 MERGED = Text(
-    "adapter: merged; in {dtype} that loses {error:.1%} of its update (adapter.merge_tolerance {tolerance:.1%})"
+    "adapter: merged; in {dtype} that loses {lost:.1%} of its update (adapter.merge_tolerance {tolerance:.1%})"
 )
 NOT_MERGED = Text(
-    "adapter: beside the weights; a merge in {dtype} would lose {error:.1%} of its update (adapter.merge_tolerance "
+    "adapter: beside the weights; a merge in {dtype} would lose {lost:.1%} of its update (adapter.merge_tolerance "
     "{tolerance:.1%})"
 )
 SLOW_DTYPE = Text("model.dtype: {dtype} is slow on this CPU: float32 may be faster (and gives other answers)")

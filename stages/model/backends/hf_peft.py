@@ -29,11 +29,10 @@ def ready_to_answer(loaded: Any, model: Model, merge_tolerance: float) -> Any:
         return loaded.eval()
     dtype = getattr(torch, model.dtype)
     if isinstance(loaded, PeftModel):
-        error = adapter.merge_error(loaded, dtype)
-        beside = error > merge_tolerance
-        said = {"error": error, "dtype": model.dtype, "tolerance": merge_tolerance}
-        print((model_errors.NOT_MERGED if beside else model_errors.MERGED).format(**said))
-        if beside:
+        lost = adapter.merge_error(loaded, dtype)
+        text = model_errors.NOT_MERGED if lost > merge_tolerance else model_errors.MERGED
+        print(text.format(lost=lost, dtype=model.dtype, tolerance=merge_tolerance))
+        if lost > merge_tolerance:
             fused_lora.fuse(loaded)
         else:
             try:
