@@ -38,7 +38,7 @@ from tests.test_report import TAGS, Page, context, row
 
 GOOD = [{"q": f"What is number {n}?", "think": f"Think {n}.", "say": f"Say {n}.", "short": str(n)} for n in range(24)]
 ROW = {"q": "And what is this?", "think": "Well.", "say": "That.", "short": "7"}
-COLUMNS = {"question": "q", "reasoning": "think", "response": "say", "answer": "short", "group": None}
+COLUMNS = {"question": "q", "reasoning": "think", "response": "say", "answer": "short"}
 ASKED = {"question": "q", "answer": "short", "options": None, "context": None, "group": None}
 WRITERS = {"jsonl": as_jsonl, "json": as_json, "csv": as_csv, "parquet": as_parquet}
 TRICKY = [
@@ -102,7 +102,7 @@ def fetch(tmp_path, monkeypatch, values, capsys):
 
     def run(name, role="dataset", columns=None, **changes):
         good = write(GOOD, "good.jsonl")
-        source = {"data_files": [good if role == "evaluation set" else name], "columns": COLUMNS}
+        source = {"data_files": [good if role == "evaluation set" else name], "columns": {**COLUMNS, "group": None}}
         values["dataset"] |= {"source": "files", "files": source, "train_rows": 999, "eval_rows": 999}
         values["dataset"] |= {"eval_share": 0.4, "max_dropped_share": 0.5}
         if role == "evaluation set":
@@ -187,7 +187,11 @@ def undisturbed(tmp_path_factory, committed):
     folder = tmp_path_factory.mktemp("undisturbed")
     (folder / "data/input").mkdir(parents=True)
     as_jsonl(folder / "data/input/good.jsonl", GOOD)
-    source = {"source": "files", "files": {"data_files": ["good.jsonl"], "columns": COLUMNS}, "eval_share": 0.4}
+    source = {
+        "source": "files",
+        "files": {"data_files": ["good.jsonl"], "columns": {**COLUMNS, "group": None}},
+        "eval_share": 0.4,
+    }
     with contextlib.chdir(folder):
         fetch_dataset.main(params.check({**committed, "dataset": {**committed["dataset"], **source}}))
         return written()

@@ -136,7 +136,7 @@ def test_where_knowledge_is_equal_none_is_called_gained_or_lost(base, tuned, ali
     other questions.
     """
     monkeypatch.setattr(gc, "collect", lambda: 0)  # statsmodels collects garbage at every call
-    runs, wrong = 200, 0
+    runs, wrong = 100, 0
     for seed in range(runs):
         draw = np.random.default_rng(seed)
         known = draw.random(200) < 0.5

@@ -213,14 +213,15 @@ def test_form_and_knowledge_are_told_apart_by_counts():
         return wording.split(context(rows).results["heldout"])
 
     assert said(*[(bad, good)] * 25, *[(none, good)] * 3, (none, none)) == (
-        "Of the 25 questions that both models state an answer to, 0 are right before and 25 after (+100.0 points, 95 % "
-        "interval +72.5 to +100.0, p < 0.001): knowledge gained. Of the other 4, 0 are right before and 3 after: that "
-        "is form."
+        "Of the 25 questions on which both models state an answer and end in time, 0 are right before and 25 after "
+        "(+100.0 points, 95 % interval +72.5 to +100.0, p < 0.001): knowledge gained. Of the other 4, 0 are right "
+        "before and 3 after: that is form."
     )
     assert said(*[(good, bad)] * 25).endswith("): knowledge lost.")
     assert said(*[(good, good)] * 25).endswith("): no difference in knowledge shown.")
     assert said(*[(none, good)] * 25) == (
-        "Form and knowledge are not told apart: both models state an answer to 0 questions, and 20 are needed."
+        "Form and knowledge are not told apart: both models state an answer, and end in time, on 0 questions, "
+        "and 20 are needed."
     )
     silent = [(bad, good)] * 12 + [(good, none)] * 12 + [(good, good)] * 9
     assert "no claim about knowledge" in said(*silent)

@@ -351,7 +351,7 @@ def rights(draw, differences):
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("kind", [bool, float])
-@pytest.mark.parametrize(("count", "runs"), [(12, 800), (25, 800)])
+@pytest.mark.parametrize(("count", "runs"), [(12, 400), (25, 400)])
 def test_groups_hold_coverage_and_error_rates_that_questions_do_not(kind, count, runs):
     draw, covered, wrong, wrong_alone = np.random.default_rng(count), 0, 0, 0
     for seed in range(runs):
@@ -370,7 +370,7 @@ def test_groups_hold_coverage_and_error_rates_that_questions_do_not(kind, count,
 
 @pytest.mark.usefixtures("quick")
 def test_groups_of_several_sizes_cover_a_difference_of_rates():
-    draw, runs, covered, rate_covered = np.random.default_rng(5), 600, 0, 0
+    draw, runs, covered, rate_covered = np.random.default_rng(5), 400, 0, 0
     for seed in range(runs):
         sizes = draw.integers(1, 9, 25)
         groups = np.repeat(np.arange(25), sizes)

@@ -44,8 +44,8 @@ def split(result: Row) -> str:
     both, form, knowledge = (result["split"][key] for key in ("both", "form", "knowledge"))
     if not knowledge:
         return (
-            f"Form and knowledge are not told apart: both models state an answer to {plural(both, 'question')}, and "
-            f"{LEAST} are needed."
+            f"Form and knowledge are not told apart: both models state an answer, and end in time, on "
+            f"{plural(both, 'question')}, and {LEAST} are needed."
         )
     said = {
         "better": "knowledge gained",
@@ -56,8 +56,9 @@ def split(result: Row) -> str:
     before, after = (count(knowledge[arm], both) for arm in ("before", "after"))
     rest = f"Of the other {form['n']:,}, {form['before']:,} are right before and {form['after']:,} after: that is form."
     return (
-        f"Of the {plural(both, 'question')} that both models state an answer to, {before} are right before and {after} "
-        f"after ({points(knowledge)}, {p_value(knowledge['p_value'])}): {said}." + (f" {rest}" if form["n"] else "")
+        f"Of the {plural(both, 'question')} on which both models state an answer and end in time, {before} are right "
+        f"before and {after} after ({points(knowledge)}, {p_value(knowledge['p_value'])}): {said}."
+        + (f" {rest}" if form["n"] else "")
     )
 
 
