@@ -74,7 +74,7 @@ class Prompt(Section):
     template: Template
     thinking_tags: Annotated[list[Text], Field(min_length=2, max_length=2), unique(str.casefold)]
     date: Date
-    chat_template_kwargs: dict[Text, bool | int | float | str]
+    chat_template_kwargs: dict[Text, bool | Annotated[int, Field(ge=0, le=1_000_000)] | Text]
 
 
 class Lora(Section):
