@@ -328,7 +328,6 @@ def test_a_truth_is_true_or_false(key, wrong, values):
         ("prompt.max_length", 15),
         ("prompt.date", "2024-02-30"),
         ("prompt.date", "26 July 2024"),
-        ("prompt.thinking_tags", ["<T>", "<t>"]),
         ("prompt.template", "no place for it"),
         ("prompt.template", "{question} {question}"),
         ("lora.r", 0),
