@@ -18,9 +18,8 @@ def main(params: Params) -> str:
     """Write the answers of the base model; returns the summary."""
     rows = [row for path in PROMPTS for row in records.read(path)]
     model = answers.load_model(params)
+    print(generation_errors.BASE_CHECK.format(bits=base_check.bits_per_byte(model)), flush=True)
     with journal.opened("baseline_infer", answers.settings(params), []) as kept:
-        bits = base_check.bits_per_byte(model, kept)
-        print(generation_errors.BASE_CHECK.format(bits=bits), flush=True)
         written = answers.answer(model, rows, params, kept)
     records.write(ANSWERS, written)
     return answers.summary(written)

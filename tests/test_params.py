@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -246,11 +247,21 @@ def test_a_value_of_the_wrong_type_is_one_line_that_names_key_and_value(key, val
     assert the_problem(values).startswith(f"params.yaml: {key}: {wrong!r}: must be ")
 
 
+@pytest.mark.parametrize("wrong", [None, -1, [1], 0.5])
+def test_a_value_for_the_chat_template_that_is_no_scalar_is_one_line(values, wrong):
+    values["prompt"]["chat_template_kwargs"] = {"enable_thinking": wrong}
+    name = "prompt.chat_template_kwargs.enable_thinking"
+    assert re.fullmatch(
+        rf"params\.yaml: {name}: .*: must be true, false, a whole number .* or a text", the_problem(values)
+    )
+
+
 @pytest.mark.parametrize("key", [key for key, value in LEAVES.items() if isinstance(value, list)])
 def test_an_element_of_the_wrong_type_is_named_by_its_index(key, values):
     wrong = "five" if LEAVES[key] and isinstance(LEAVES[key][0], int) else 5
-    put(values, key, [*LEAVES[key], wrong])
-    assert the_problem(values).startswith(f"params.yaml: {key}[{len(LEAVES[key])}]: {wrong!r}: must be ")
+    others = LEAVES[key][:-1]
+    put(values, key, [*others, wrong])
+    assert the_problem(values).startswith(f"params.yaml: {key}[{len(others)}]: {wrong!r}: must be ")
 
 
 @pytest.mark.parametrize("key", [*LEAVES, *VALUES])
@@ -323,6 +334,8 @@ def test_a_truth_is_true_or_false(key, wrong, values):
         ("model.package.sha256", "A" * 64),
         ("model.random.hidden_size", 12),
         ("prompt.max_length", 15),
+        ("prompt.date", "2024-02-30"),
+        ("prompt.date", "26 July 2024"),
         ("prompt.template", "no place for it"),
         ("prompt.template", "{question} {question}"),
         ("lora.r", 0),

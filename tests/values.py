@@ -45,7 +45,7 @@ def of(kind: Any, metadata: tuple = ()) -> st.SearchStrategy:
     if origin is dict:
         return st.dictionaries(*map(of, inner), max_size=3)
     if kind is str:
-        return next((OF_TEXT[one] for one in metadata if one in OF_TEXT), st.text(LETTERS))
+        return next(OF_TEXT[one] for one in metadata if one in OF_TEXT)
     if kind in (int, float):
         return _numbers(kind, bounds)
     if kind in (bool, type(None)):

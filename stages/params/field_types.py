@@ -49,7 +49,10 @@ def unique(key: Callable[[Any], Any] = lambda value: value) -> AfterValidator:
 
 
 def _on_calendar(text: str) -> str:
-    date.fromisoformat(text)  # a ValueError says what is wrong with it
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        raise ValueError("must be a day of the calendar") from None
     return text
 
 

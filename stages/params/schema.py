@@ -4,9 +4,10 @@ DVC compares the values in params.yaml, not this file: a change here reruns noth
 Names of peft, trl and transformers arguments are their own.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationError, WrapValidator
 
 from stages.params.data_schema import Dataset, FilesEvaluationSet, HubEvaluationSet
 from stages.params.field_types import (
@@ -65,6 +66,16 @@ class Model(Section):
     random: RandomModel
 
 
+def _scalar(value: Any, check: Callable[[Any], Any]) -> Any:
+    try:
+        return check(value)
+    except ValidationError:  # a line for each kind of value that it is not
+        raise ValueError("must be true, false, a whole number from 0 to 1,000,000 or a text") from None
+
+
+Scalar = Annotated[bool | Annotated[int, Field(ge=0, le=1_000_000)] | Text, WrapValidator(_scalar)]
+
+
 class Prompt(Section):
     """How a row becomes a prompt and a completion."""
 
@@ -75,7 +86,7 @@ class Prompt(Section):
     answer_line: bool
     thinking_tags: Annotated[list[Text], Field(min_length=2, max_length=2), unique(str.casefold)]
     date: Date
-    chat_template_kwargs: dict[Text, bool | int | float | str]
+    chat_template_kwargs: dict[Text, Scalar]
 
 
 class Lora(Section):

@@ -37,7 +37,7 @@ def _sentencepiece(given: dict[str, Any]) -> Any:
 
     transformers makes a Unigram of Gemma's, which splits words into letters, and takes minutes for other merges.
     """
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+    from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers
     from transformers import PreTrainedTokenizerFast
     from transformers.convert_slow_tokenizer import generate_merges
 
@@ -47,7 +47,8 @@ def _sentencepiece(given: dict[str, Any]) -> Any:
     merges = generate_merges(vocabulary, dict(zip(tokens, given["scores"], strict=True)), added)
     unknown = tokens[given.get("unknown_token_id", 0)]
     backend = Tokenizer(models.BPE(vocabulary, merges, unk_token=unknown, fuse_unk=True, byte_fallback=True))
-    backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always" if prefix else "never", split=False)
+    spaces = [*([normalizers.Prepend("▁")] if prefix else []), normalizers.Replace(" ", "▁")]
+    backend.normalizer = normalizers.Sequence(spaces)
     strip = [decoders.Strip(" ", left=1)] if prefix else []
     steps = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), *strip]
     backend.decoder = decoders.Sequence(steps)
