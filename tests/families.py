@@ -144,7 +144,7 @@ def make(name: str, folder: Path) -> Path:
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     with torch.no_grad():
         for key, weight in model.named_parameters():
-            weight.add_(torch.randn_like(weight), alpha=0.1)
+            weight.add_(torch.randn_like(weight), alpha=1 if key == "lm_head.bias" else 0.1)
             if ".layers." in key and (weight.ndim == 2 or ".post_" in key):
                 weight.add_(3 * weight if weight.ndim == 2 else 6)  # or a tied head repeats the last token
     model.generation_config.eos_token_id = [tokens.convert_tokens_to_ids(one) for one in family.stops] or ids[

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from transformers import MistralConfig, MistralForCausalLM
+from transformers import MistralConfig, MistralForCausalLM, RecurrentGemmaConfig, RecurrentGemmaForCausalLM
 
 from stages.files.errors import UserError
 from stages.generate import engine, generate
@@ -113,6 +113,19 @@ def test_attention_that_forgets_is_refused(tiny, tiny_tokenizer, prompts):
     model = load.LoadedModel(MistralForCausalLM(config), tiny_tokenizer, frozenset({0}))
     with pytest.raises(UserError, match=r"generation\.engine: continuous cannot run mistral.* transformers"):
         answers(model, prompts, tiny, engine="continuous")
+
+
+def test_a_model_that_padding_changes_is_asked_one_question_at_a_time(tiny, tiny_tokenizer, prompts):
+    torch.manual_seed(0)
+    config = RecurrentGemmaConfig(
+        hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=4, lru_width=32,
+        attention_window_size=16, vocab_size=len(tiny_tokenizer), initializer_range=0.5, pad_token_id=259,
+    )  # fmt: skip
+    model = load.LoadedModel(RecurrentGemmaForCausalLM(config).eval(), tiny_tokenizer, frozenset({257}))
+    alone = answers(model, prompts, tiny, engine="transformers", batch_size=1)
+    assert answers(model, prompts, tiny, engine="transformers", batch_size=6) == alone
+    model.cache["ignores_padding"] = True
+    assert answers(model, prompts, tiny, engine="transformers", batch_size=6) != alone, "this test can fail"
 
 
 @pytest.mark.parametrize("name", ENGINES)
