@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from stages.evaluate.graders import number, numerals, vocabulary
-from stages.evaluate.graders.mentions import LAST, Mention, mentions
+from stages.evaluate.graders.mentions import LAST, Mention, by_words, mentions
 from stages.evaluate.graders.option_lists import without_lists
 from stages.evaluate.graders.plain_text import plain
 from stages.evaluate.graders.vocabulary import any_of
@@ -47,8 +47,9 @@ OWN_CLAUSE = re.compile(
     r"(?:an? )?$",
     re.I,
 )
-OWN_CLAUSE_END = re.compile(r"\s?(?:$|[.,;:!()\n—–]|-\s|(?:because|since|as|it|this|there|they|to)\b|です|입니다)")
+OWN_CLAUSE_END = re.compile(r"\s?的?(?:$|[.,;:!()\n—–]|-\s|(?:because|since|as|it|this|there|they|to)\b|です|입니다)")
 CALLED_WRONG = re.compile(r"\)?\s?[:—–(-]\s?(?:no|wrong|incorrect|false|falsch)\b", re.I)
+NO_NOUN = re.compile(r"(?:there (?:is|was) )?no (?:\w+ )?(\w{4,6})", re.I)
 ALL_BUT = re.compile(
     r"\b(?:all|everything|anything|none|nothing|any)\b.{0,20}\b(?:but|except|other than)\W+(?:\w+ )?$", re.I
 )
@@ -70,7 +71,7 @@ def stated(text: str, options: dict[str, str], question: str = "") -> str | None
     for part in reversed(vocabulary.TURN.split(text)[-LAST:]):
         if statements := _read(part, options, negative).statements:
             return max(statements, key=lambda one: one[:2])[2]
-    if letter := _by_value(text, options, question):
+    if letter := _by_value(text, options, question) or _denied(text, options, question):
         return letter
     found = _read(text, options, negative)
     left = set(options) - found.rejected
@@ -78,7 +79,9 @@ def stated(text: str, options: dict[str, str], question: str = "") -> str | None
         return left.pop()
     named = found.standing or found.dependent
     cut = not FINISHED.search(text) and len(text.split()) > BRIEF
-    return named.pop() if len(named) == 1 and not cut else None
+    if cut or len(named) > 1:
+        return None
+    return named.pop() if named else None if found.rejected else by_words(text, options)
 
 
 def _by_value(text: str, options: dict[str, str], question: str) -> str | None:
@@ -88,6 +91,13 @@ def _by_value(text: str, options: dict[str, str], question: str) -> str | None:
         return None
     same = [letter for letter, value in values.items() if value == result.value]
     return same[0] if len(same) == 1 else None
+
+
+def _denied(text: str, options: dict[str, str], question: str) -> str | None:
+    """The option `no` where a text starts with `No association`, and the question asks about an association."""
+    noun = NO_NOUN.match(text)
+    asked = noun and noun[1].casefold() in question.casefold()
+    return next((letter for letter, option in options.items() if asked and option.casefold() == "no"), None)
 
 
 def _read(text: str, options: dict[str, str], negative: bool) -> Found:
@@ -116,7 +126,7 @@ def _sentence(text: str, start: int, end: int, groups: list[list[Mention]], foun
         letters = {one.letter for one in group}
         before, after, dependent = _clause(text, start, end, group, breaks)
         straight = not group[0].named and STRAIGHT.search(before)
-        if ALL_BUT.search(text, start, group[0].start):
+        if len(letters) == 1 and ALL_BUT.search(text, start, group[0].start):
             found.statements.append((2, group[0].start, group[0].letter))
         elif not negative and (
             vocabulary.NOT_BEFORE.search(before)

@@ -17,8 +17,9 @@ LAST = 300  # letters, texts and sentences from the end that are looked at
 TOKEN = re.compile(rf"\([+-]\)|[<>=≤≥↑↓]|{ASIAN}|(?:(?!{ASIAN})\w)+")
 ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e)$")
 SMALL = re.compile(
-    r"and|plus|with|together|added|addition|combin(?:ed|ation)|in|an?|the|of|to|be|him|her|it|patient|is|are|und|mit|y|con|et|avec|и|с|和|与|及|加"
+    r"and|plus|with|together|added|addition|combin(?:ed|ation)|in|an?|the|of|to|be|him|her|it|patient|is|are|s|und|mit|y|con|et|avec|и|с|和|与|及|加"
 )
+TURNING = {"no", "not", "nor", "or", "without", "normal", "↑", "↓", "positiv", "negativ"}
 SHORT = {"yes", "no", "mayb", "tru", "fals", "both", "non"}
 PARTED = re.compile(r"(?<!\b[A-Z])[.;:!?\n]\s")
 LETTER = re.compile(r"[A-Za-z](?<!\w.)(?<!°.)(?<!\w['&-].)(?![\w'&-]*\w)")
@@ -102,12 +103,13 @@ def by_text(text: str, options: dict[str, str]) -> list[Mention]:
         known.setdefault(words[0], []).append(words)
     short_for = {letter: abbreviation(option) for letter, option in options.items()}
     here = [(token, match) for match in TOKEN.finditer(text) if (token := _token(match[0]))]
+    every = {word for words in owners for word in words} | TURNING
     found, free = [], 0
     for index, (token, match) in enumerate(here):
         for words in known.get(token, ()) if index >= free else ():
-            span = here[index : index + len(words)]
-            if tuple(one for one, _ in span) == words and not PARTED.search(text, match.end(), span[-1][1].start()):
-                free = index + len(words)
+            span = here[index : _end(here, index, words, every)]
+            if span and not PARTED.search(text, match.end(), span[-1][1].start()):
+                free = index + len(span)
                 short = len(words) == 1 and (token in SHORT or len(token) < 3 or token.isdigit())
                 found.append(Mention(match.start(), span[-1][1].end(), next(iter(owners[words])), short=short))
                 break
@@ -115,6 +117,29 @@ def by_text(text: str, options: dict[str, str]) -> list[Mention]:
             letters = [letter for letter, pattern in short_for.items() if pattern.fullmatch(match[0].casefold())]
             found += [Mention(*match.span(), letter) for letter in letters if len(letters) == 1]
     return found
+
+
+def by_words(text: str, options: dict[str, str]) -> str | None:
+    """The option of three words or more that shares most of them with a text, where no other shares half of its own."""
+    said = set(tokens(text))
+    shares = {}
+    for letter, option in options.items():
+        words = {*tokens(option)}
+        shares[letter] = len(words & said) / len(words) if len(words) > 2 and not words & TURNING else 0.0
+    most, *others = sorted(shares, key=shares.__getitem__, reverse=True)
+    return most if shares[most] >= 0.75 and shares[most] - shares[others[0]] >= 0.4 else None
+
+
+def _end(here: list[tuple[str, re.Match[str]]], index: int, words: tuple[str, ...], every: set[str]) -> int:
+    """Where words that start at an index end, or 0; between three or more, two may stand that are no option's."""
+    at, more = index, 2 if len(words) > 2 else 0
+    for word in words:
+        while more and at < len(here) and here[at][0] != word and here[at][0] not in every:
+            at, more = at + 1, more - 1
+        if at == len(here) or here[at][0] != word:
+            return 0
+        at += 1
+    return at
 
 
 def abbreviation(name: str) -> re.Pattern[str]:
@@ -131,4 +156,5 @@ def names(option: str) -> list[str]:
     found += [re.sub(r"([^,;↑↓]+)([↑↓])", r" \2 \1", option), re.sub(r"([↑↓])([^,;↑↓]+)", r" \2 \1", option)]
     found += re.findall(r"^\w+ ([A-Z]+\d+)$", option)
     found.append(re.sub(r"^(.*)\s(?:and|plus|with|\+|&)\s(.*)$", r"\2 \1", option))
+    found.append(re.sub(r"^([\w-]+) ([\w-]+)$", r"\2 \1", option))
     return [*found, re.sub(r"^([B-Z])[a-z]{3,} ([a-z]{4,})$", r"\1. \2", option.strip())]

@@ -4,6 +4,7 @@ import math
 import re
 from typing import NamedTuple
 
+from stages.evaluate.graders.plain_text import ASIAN
 from stages.evaluate.graders.vocabulary import WORDS, any_of
 
 SMALL = {word: number for words in WORDS["numbers"].values() for number, word in enumerate(words.split("|"))}
@@ -35,6 +36,8 @@ PER = re.compile(
     r"(?<=\d)(?P<unit>\s?[A-Za-zμ%°]{0,8})"
     r"(?:\s?(?:/|per)\s?(?:1[.,]73 ?|10+ ?|100,000 )?[A-Za-zμ]+(?:\^?\(?-?\d\)?)?(?![\d(])){1,3}"
 )
+MANY = {"thousand": 1e3, "million": 1e6, "billion": 1e9, "万": 1e4, "亿": 1e8}
+TIMES_MANY = re.compile(rf"\b(\d+(?:\.\d+)?)\s?({'|'.join(MANY)})(?:\b|(?=\s?{ASIAN}))", re.I)
 HAN_NUMBER = re.compile(rf"([{HAN}两])(?=\s?(?:分|点|个|天|周|$|[.,;\n]))")
 PREFIXES = {"": 1.0, "k": 1e3, "d": 1e-1, "c": 1e-2, "m": 1e-3, "μ": 1e-6, "mc": 1e-6, "u": 1e-6, "n": 1e-9}
 UNITS = {prefix + base: (base, size) for base in ("g", "l", "mol", "m") for prefix, size in PREFIXES.items()}
@@ -53,6 +56,7 @@ def spelled(text: str) -> str:
     """A plain text with fractions, halves and Han numerals in digits, `percent` as a sign, and units without `per`."""
     if not text.isascii():
         text = HAN_NUMBER.sub(lambda match: f" {HAN.index(match[1].replace('两', '二'))} ", text)
+    text = TIMES_MANY.sub(lambda match: f"{float(match[1]) * MANY[match[2].lower()]:.15g}", text)
     text = HALVES.sub(lambda match: f"{value(match['whole']) if match['whole'] else 0:g}.5 ", PERCENT.sub("%", text))
     text = BOTH_WAYS.sub(lambda match: f"{match[2]}%" if 100 * float(match[1]) == float(match[2]) else match[0], text)
     text = FRACTION.sub(lambda match: f"{int(match[1]) / (int(match[2]) or 1):g}", text)

@@ -37,6 +37,7 @@ DENIED = re.compile(
     r"\b(?:while|although|though|whereas|unlike|obwohl|aunque|bien que)\b)[^,;]*",
     re.I,
 )
+CLAUSE = re.compile(r"[,;:]|\b(?:and|but|with)\b")
 TURNING = {"↑", "↓", "no", "normal"}
 REFUSAL = re.compile(
     r"^\W*(?:i'?m (?:really )?sorry|sorry|i can(?:no|')t (?:help|answer|provide|give|assist)|as an ai\b|"
@@ -85,7 +86,11 @@ def matches(text: str, answer: str, question: str = "", relative_tolerance: floa
     spelled = numerals.spelled(answer.strip())
     if WHOLE_NUMBER.fullmatch(spelled) and (found := number.stated(text, question, share="%" in spelled)):
         return numerals.same(found, numerals.truth(spelled), question, relative_tolerance)
-    said, called = statements(text), [BRACKET.sub(" ", answer), *names(answer), *ABBREVIATION.findall(answer)]
+    said = statements(text)
+    if CAPITALS.fullmatch(answer.strip(" .")):  # `COPD`, written out
+        full = re.compile(r"\w*\W+(?:(?:of|the|and|in|with) )?".join(key).replace(" )?", r"\W+)?") + r"\w*", re.I)
+        said = [full.sub(answer, sentence) for sentence in said]
+    called = [BRACKET.sub(" ", answer), *names(answer), *ABBREVIATION.findall(answer)]
     short = abbreviation(called[0])
     called += [one for sentence in said for one in CAPITALS.findall(sentence) if short.fullmatch(one.casefold())]
     wanted = [one for one in (words(normalised(name)) for name in called) if one] or [words(normalised(answer))]
@@ -131,7 +136,7 @@ def _states(sentence: str, answer: list[Word], negative: bool) -> bool:
     if any(_letter(one) != _letter(two) and (one, two) not in pairs for one, two in pairwise(needed)):
         return False
     for turning, word in pairwise(every):
-        if turning in TURNING and word not in TURNING and word in here and _turn(said, word) not in (turning, ""):
+        if turning in TURNING and word not in TURNING and word in here and _turn(sentence, found, word) not in (turning, ""):
             return False
     first, last = min(one.start for one in here.values()), max(one.end for one in here.values())
     if "or" not in every and any(one.text == "or" and first - 4 < one.start < last + 3 for one in found):
@@ -158,11 +163,12 @@ def _found(word: str, found: list[Word]) -> Word | None:
     return None
 
 
-def _turn(said: list[str], word: str) -> str:
-    """The word that turns the meaning of a word in a sentence: the nearest in front, else behind."""
-    at = said.index(word) if word in said else 0
-    near = said[max(0, at - 3) : at][::-1] + said[at + 1 : at + 4]
-    return next((one for one in near if one in TURNING), "")
+def _turn(sentence: str, found: list[Word], word: str) -> str:
+    """The word that turns the meaning of a word: the nearest in front, else behind, in its own clause first."""
+    at = next((index for index, one in enumerate(found) if one.text == word), 0)
+    near = [one for one in [*found[max(0, at - 3) : at][::-1], *found[at + 1 : at + 4]] if one.text in TURNING]
+    near.sort(key=lambda one: bool(CLAUSE.search(sentence, *sorted((one.end, found[at].start)))))
+    return near[0].text if near else ""
 
 
 def _letter(word: str) -> bool:
