@@ -4,6 +4,9 @@ import re
 from typing import Literal, NamedTuple
 
 TAGS = ("<think>", "</think>")
+# Headings that part an answer in the same way, as HuatuoGPT-o1 writes them.
+HEADED = re.compile(r"\A\s*(?:#{1,4} ?|\*\*)thinking\W*\n", re.I)
+HEADING = re.compile(r"^(?:#{1,4} ?|\*\*)final response\b\W*", re.I | re.M)
 
 
 class Thinking(NamedTuple):
@@ -20,6 +23,8 @@ def split(text: str, tags: tuple[str, str] = TAGS, opened: bool = False) -> Thin
     `opened` says that the prompt ends in the opening tag, as that of R1's own chat template does.
     """
     opening, closing = (re.compile(re.escape(tag), re.I) for tag in tags)
+    if HEADED.match(text) and not closing.search(text):
+        opening, closing = HEADED, HEADING
     ends = [match.span() for match in closing.finditer(text)]
     end, start = ends[-1] if ends else (0, 0)
     if opening.search(text, start) or (opened and not ends):

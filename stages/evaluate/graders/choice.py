@@ -27,20 +27,20 @@ CLAUSE = re.compile(rf"[,;:()—–]|\.\.\.| - |\n|{any_of('but')}|(?P<dependent
 CONJUNCTION = re.compile(
     rf"\W{{0,3}}(?:{any_of('or')}|[/&])\W{{0,3}}(?:(?:option|choice|also|even|an?|the) )?\W?", re.I
 )
-COMMA, DOT, LIST_END = re.compile(r"\)?\s?,\s?\(?"), re.compile(r"\)?[.,]?\s?\(?"), re.compile(r"\s?(?:$|[.;)\n])")
+COMMA, DOT, LIST_END = re.compile(r"\)?\s?,\s?\(?"), re.compile(r"\)?(?:[.,]? ?|\n)\(?"), re.compile(r"\s?(?:$|[.;)\n])")
 HOLDS = re.compile(
     r"(?:\d[.)])?\W*(?:(?:it|this|that|he|she|the|an?|patient|has|have|is|was|be|must|just|yes|no|not|s|d|i|probably|"
     r"certainly|option|choice|letter|number|选项|es|ist|est|la|el|le|die)\b\W*){0,6}",
     re.I,
 )
 HOLDS_BEHIND = re.compile(
-    r"\)?\s?(?:(?:it is|alone|only|deficiency|disease|infection|yes|correct|right)\s?)?"
-    r"(?:$|[.;!)\n]|,? ?(?:because|since|as|given|因为))",
+    r"\)?\s?(?:(?:it is|first|alone|only|deficiency|disease|infection|yes|correct|right)\s?)?"
+    r"(?:$|[.;!)\n]|,? ?(?:because|since|as|given|then|followed by|因为))",
     re.I,
 )
 LETTER_BEHIND = re.compile(r"\)?\s?[,:—–-]")
 ANSWER_WORD = re.compile(any_of("answer"), re.I)
-SAYS = re.compile(rf"(?:{any_of('answer', 'is')}|\b(?:boxed|say|maybe)\b|[:=])[\s:(=-]*(?:the |an? )?$", re.I)
+SAYS = re.compile(rf"(?:{any_of('answer', 'is')}|\b(?:boxed|says?|maybe)\b|[:=])[\s:(=-]*(?:the |an? )?$", re.I)
 STRAIGHT = re.compile(rf"(?:{any_of('is')}|[:=])\s?\(?$", re.I)
 OWN_CLAUSE = re.compile(
     r"(?:^|[.?!;:,\n(—–-]|'s|\b(?:but|so|thus|hence|therefore|is|remains|clear|definitely|probably|clearly))\s?\(?"
@@ -49,7 +49,9 @@ OWN_CLAUSE = re.compile(
 )
 OWN_CLAUSE_END = re.compile(r"\s?的?(?:$|[.,;:!()\n—–]|-\s|(?:because|since|as|it|this|there|they|to)\b|です|입니다)")
 CALLED_WRONG = re.compile(r"\)?\s?[:—–(-]\s?(?:no|wrong|incorrect|false|falsch)\b", re.I)
-NO_NOUN = re.compile(r"(?:there (?:is|was) )?no (?:\w+ )?(\w{4,6})", re.I)
+BUT = re.compile(r"but|sondern|aber|sino|pero|mais|а|но|而是|但", re.I)
+NO_NOUN = re.compile(r"\b(?:no|not|cannot|\w{1,6}n't) (?:\w+ )?(\w{4,6})", re.I)
+CALLED_RIGHT = re.compile(r"(?: ?: [^\n:]{0,60}){0,4}: ?\(?(?:yes|correct|true|right|best)\b\W*(?:\n|$)", re.I)
 ALL_BUT = re.compile(
     r"\b(?:all|everything|anything|none|nothing|any)\b.{0,20}\b(?:but|except|other than)\W+(?:\w+ )?$", re.I
 )
@@ -66,11 +68,16 @@ class Found(NamedTuple):
 
 def stated(text: str, options: dict[str, str], question: str = "") -> str | None:
     """The letter of the option that a plain text states, or None."""
-    options = {letter: plain(option) for letter, option in options.items()}
-    negative = vocabulary.NEGATIVE_QUESTION.search(question[-200:]) is not None
-    for part in reversed(vocabulary.TURN.split(text)[-LAST:]):
-        if statements := _read(part, options, negative).statements:
-            return max(statements, key=lambda one: one[:2])[2]
+    text = vocabulary.phrased(text)
+    options = {letter: vocabulary.phrased(plain(option)) for letter, option in options.items()}
+    negative = "no" not in options.values() and vocabulary.NEGATIVE_QUESTION.search(question[-200:]) is not None
+    first, *turned = vocabulary.TURN.split(text)
+    for part in [*reversed(turned[-LAST:]), first]:
+        found = _read(part, options, negative)
+        if found.statements:
+            return max(found.statements, key=lambda one: one[:2])[2]
+        if part is not first and len(found.standing) == 1 and len(part.split()) <= BRIEF:
+            return found.standing.pop()
     if letter := _by_value(text, options, question) or _denied(text, options, question):
         return letter
     found = _read(text, options, negative)
@@ -86,16 +93,18 @@ def stated(text: str, options: dict[str, str], question: str = "") -> str | None
 
 def _by_value(text: str, options: dict[str, str], question: str) -> str | None:
     """The letter of the option whose number a text states, where all options are numbers."""
-    values = {letter: numerals.read(numerals.spelled(option)) for letter, option in options.items()}
+    values = {letter: numerals.truth(numerals.spelled(option)) for letter, option in options.items()}
     if None in values.values() or (result := number.stated(text, question)) is None:
         return None
-    same = [letter for letter, value in values.items() if value == result.value]
-    return same[0] if len(same) == 1 else None
+    distances = {letter: numerals.apart(result, value) for letter, value in values.items()}
+    nearest = min(distances, key=distances.__getitem__)
+    alone = list(distances.values()).count(distances[nearest]) == 1
+    return nearest if alone and distances[nearest] < 1 else None
 
 
 def _denied(text: str, options: dict[str, str], question: str) -> str | None:
-    """The option `no` where a text starts with `No association`, and the question asks about an association."""
-    noun = NO_NOUN.match(text)
+    """The option `no` where a brief text says `no association`, and the question asks about an association."""
+    noun = NO_NOUN.search(text) if len(text.split()) <= 2 * BRIEF else None
     asked = noun and noun[1].casefold() in question.casefold()
     return next((letter for letter, option in options.items() if asked and option.casefold() == "no"), None)
 
@@ -123,15 +132,15 @@ def _sentence(text: str, start: int, end: int, groups: list[list[Mention]], foun
     sentence, live = text[start:end], []
     supposed, breaks = vocabulary.SUPPOSED.search(sentence), list(CLAUSE.finditer(text, start, end))
     for group in groups:
-        letters = {one.letter for one in group}
+        letters, last = {one.letter for one in group}, group[-1].end
         before, after, dependent = _clause(text, start, end, group, breaks)
         straight = not group[0].named and STRAIGHT.search(before)
-        if len(letters) == 1 and ALL_BUT.search(text, start, group[0].start):
+        if len(letters) == 1 and (ALL_BUT.search(text, start, group[0].start) or CALLED_RIGHT.match(text, last)):
             found.statements.append((2, group[0].start, group[0].letter))
         elif not negative and (
             vocabulary.NOT_BEFORE.search(before)
             or (not straight and not group[0].short and vocabulary.WRONG_AFTER.match(after))
-            or (not group[0].short and CALLED_WRONG.match(text, group[-1].end))
+            or (not group[0].short and CALLED_WRONG.match(text, last))
         ):
             found.rejected.update(letters)
         elif not (supposed and start + supposed.start() <= group[0].start < start + supposed.end()):
@@ -148,11 +157,13 @@ def _sentence(text: str, start: int, end: int, groups: list[list[Mention]], foun
         if _next(cues, one[-1].end, end + 2) < _next([each.end() for each in breaks], one[-1].end, end + 1)
     ]
     behind = near[-1:] or (live if cues and len(live) == 1 else [])
-    alone = [one for one in live[:1] if one[0].short or _bare(text, start, one)]
+    turns = [each.end() for each in breaks if BUT.fullmatch(each[0])] if len(live) == 1 < len(groups) else []
+    alone = [one for one in live[:1] if one[0].short or any(_bare(text, at, one) for at in [start, *turns])]
     for group in (lined or ahead or behind or alone)[:1]:
         letters = {one.letter for one in group}
         strong = not group[0].named or (len(letters) == 1 and ANSWER_WORD.search(text, start, group[0].start))
-        weight = 3 if lined else 2 if strong else 1
+        first = group[0].short and group[0].start < 2 and not cues  # `No. ...`
+        weight = 3 if lined else 2 if strong or first else 1
         found.statements.append((weight, group[0].start, letters.pop() if len(letters) == 1 else None))
 
 

@@ -36,13 +36,13 @@ PER = re.compile(
     r"(?<=\d)(?P<unit>\s?[A-Za-zμ%°]{0,8})"
     r"(?:\s?(?:/|per)\s?(?:1[.,]73 ?|10+ ?|100,000 )?[A-Za-zμ]+(?:\^?\(?-?\d\)?)?(?![\d(])){1,3}"
 )
-MANY = {"thousand": 1e3, "million": 1e6, "billion": 1e9, "万": 1e4, "亿": 1e8}
+MANY = {"k": 1e3, "thousand": 1e3, "million": 1e6, "billion": 1e9, "万": 1e4, "亿": 1e8}
 TIMES_MANY = re.compile(rf"\b(\d+(?:\.\d+)?)\s?({'|'.join(MANY)})(?:\b|(?=\s?{ASIAN}))", re.I)
 HAN_NUMBER = re.compile(rf"([{HAN}两])(?=\s?(?:分|点|个|天|周|$|[.,;\n]))")
 PREFIXES = {"": 1.0, "k": 1e3, "d": 1e-1, "c": 1e-2, "m": 1e-3, "μ": 1e-6, "mc": 1e-6, "u": 1e-6, "n": 1e-9}
 UNITS = {prefix + base: (base, size) for base in ("g", "l", "mol", "m") for prefix, size in PREFIXES.items()}
 UNITS |= {name: (base, size) for base, names in WORDS["units"].items() for name, size in names.items()}
-ASKED_IN = re.compile(r"\b(?:in|as) (?:an? )?([A-Za-zμ%]+)")
+ASKED_IN = re.compile(r"\b(?:in|as|how many) (?:an? )?([A-Za-zμ%]+)")
 
 
 class Reading(NamedTuple):
@@ -88,10 +88,12 @@ def truth(text: str) -> Reading | None:
     return reading(text.strip(), *match.span()) if match else None
 
 
-def read(text: str) -> float | None:
-    """The value of a text that is a number and perhaps a unit; None where it is none."""
-    found = truth(text)
-    return found.value if found else None
+def apart(one: Reading, option: Reading) -> float:
+    """How far a number is from that of an option, inf where rounding does not tell; a share is also its percentage."""
+    digits = min(len(f"{each:g}".partition(".")[2]) for each in (one.value, option.value))
+    sizes = [one.value, one.value * 100] if option.unit == "%" and one.unit != "%" else [one.value]
+    distance = min(abs(size - option.value) for size in sizes)
+    return distance if distance <= 0.5 * 10**-digits + 1e-9 else math.inf
 
 
 def same(one: Reading, truth: Reading, question: str, relative_tolerance: float) -> bool:

@@ -15,20 +15,19 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from stages.evaluate.graders import choice, number, numerals, vocabulary
-from stages.evaluate.graders.mentions import CAPITALS, LAST, abbreviation, names
+from stages.evaluate.graders.mentions import CAPITALS, GENERIC, LAST, abbreviation, names
 from stages.evaluate.graders.plain_text import ASIAN, fold, sentences
-from stages.evaluate.graders.vocabulary import same
+from stages.evaluate.graders.vocabulary import WORDS, same
 
 GREEK = str.maketrans(
     {"α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "κ": "kappa", "λ": "lambda", "μ": "mu"}
 )
 STOP = re.compile(
-    r"an?|the|of|in|on|at|to|for|with|and|by|is|are|be|was|were|this|that|its?|from|as|has|have|plus|der|die|la|le|y|et"
+    r"an?|the|of|in|on|at|to|for|with|and|by|is|are|be|was|were|this|that|its?|from|as|has|have|both|plus|der|die|la|le|y|et"
 )
-SPELLING = {r"'s\b": "", "n't": " not", "no change": "unchanged", "[ao]e": "e", r"(?<=\w)our\b": "or"}
+SPELLING = {r"'s\b": "", "sulph": "sulf", "n't": " not", r"\bnon[ -]": "no ", "no change": "unchanged", "[ao]e": "e", r"(?<=\w)our\b": "or"}
 SPELLING |= {r"(?<=\w[tb])re\b": "er", r"(?<=[a-z])-(?=\d)": "", r"\b(?:not|without|absen(?:t|ce of)|neither)\b": "no"}
 BRACKET, ABBREVIATION = re.compile(r"\([^()]*\)"), re.compile(r"\(([A-Z0-9-]{2,8})\)")
-GENERIC = {"infection", "disease", "disorder", "syndrome", "condition", "mellitus"}
 TOKEN = re.compile(rf"\d+(?:[.,]\d+)*(?:\s?(?:[–-]|to)\s?\d+(?:[.,]\d+)*)?|{ASIAN}+|[↑↓]|(?:(?!{ASIAN})[^\W_])+")
 YES_NO = {"A": "yes", "B": "no"}
 WHOLE_NUMBER = re.compile(rf"{numerals.NUMBER}\s?[^\W\d_]*[%°]?[CF]?\.?")
@@ -37,7 +36,9 @@ DENIED = re.compile(
     r"\b(?:while|although|though|whereas|unlike|obwohl|aunque|bien que)\b)[^,;]*",
     re.I,
 )
-CLAUSE = re.compile(r"[,;:]|\b(?:and|but|with)\b")
+SHORT, ITEM = re.compile(r"\b[A-Z]{3,6}\b"), re.compile(r"\n(?:[-•+]|\d[.)]) (?=(?:\S+ ?){1,5}(?:\n|$))")
+CLAUSE = re.compile(r"[,;:]|\b(?:and|but|with|while|whereas)\b")
+DIRECTED = re.compile(rf"\b(?:{WORDS['same']['↑']}|{WORDS['same']['↓']})\b|[↑↓]", re.I)
 TURNING = {"↑", "↓", "no", "normal"}
 REFUSAL = re.compile(
     r"^\W*(?:i'?m (?:really )?sorry|sorry|i can(?:no|')t (?:help|answer|provide|give|assist)|as an ai\b|"
@@ -61,7 +62,7 @@ def refuses(text: str) -> bool:
 
 def normalised(text: str) -> str:
     """The text in lower case, without accents, Greek letters, possessives and British spellings."""
-    text = fold(text).casefold().translate(GREEK)
+    text = vocabulary.phrased(fold(text).casefold()).translate(GREEK)
     for spelling, other in SPELLING.items():
         text = re.sub(spelling, other, text)
     return text
@@ -82,14 +83,15 @@ def matches(text: str, answer: str, question: str = "", relative_tolerance: floa
     """Whether a plain text states `answer`, by the rule above."""
     key = answer.strip(" .").casefold()
     if key in YES_NO.values():
-        return YES_NO.get(choice.stated(text, YES_NO) or "") == key
+        return YES_NO.get(choice.stated(text, YES_NO, question) or "") == key
     spelled = numerals.spelled(answer.strip())
     if WHOLE_NUMBER.fullmatch(spelled) and (found := number.stated(text, question, share="%" in spelled)):
         return numerals.same(found, numerals.truth(spelled), question, relative_tolerance)
     said = statements(text)
-    if CAPITALS.fullmatch(answer.strip(" .")):  # `COPD`, written out
-        full = re.compile(r"\w*\W+(?:(?:of|the|and|in|with) )?".join(key).replace(" )?", r"\W+)?") + r"\w*", re.I)
-        said = [full.sub(answer, sentence) for sentence in said]
+    for short in SHORT.findall(answer):  # `COPD`, written out
+        inner = "".join(rf"\w{{0,20}}?(?:\W{{1,2}}(?:of )?)?{letter}" for letter in short[1:-1])
+        full = re.compile(rf"\b{short[0]}{inner}\w{{0,20}}\W{{1,2}}{short[-1]}\w*", re.I)
+        said = [full.sub(short, sentence) for sentence in said]
     called = [BRACKET.sub(" ", answer), *names(answer), *ABBREVIATION.findall(answer)]
     short = abbreviation(called[0])
     called += [one for sentence in said for one in CAPITALS.findall(sentence) if short.fullmatch(one.casefold())]
@@ -102,7 +104,7 @@ def statements(text: str) -> list[str]:
     """The sentences of a plain text that state something."""
     text = next((part for part in reversed(vocabulary.TURN.split(text)) if part.strip(" ,.:")), "")
     lines = [one.end() for one in vocabulary.ANSWER_LINE.finditer(text) if "\n" not in text[one.end() :].strip()]
-    text = text[lines[0] :] if lines else text
+    text = ITEM.sub(", ", text[lines[0] :] if lines else text)
     parts = sentences(text)
     parts = [_asserted(part) for part in [*parts[:1], *parts[1:][-LAST:]] if not vocabulary.ASKED.search(part)]
     sure = [
@@ -122,7 +124,7 @@ def _states(sentence: str, answer: list[Word], negative: bool) -> bool:
     """Whether a sentence has the words of an answer, not rejected; a `negative` question asks for what is."""
     every = [word.text for word in answer]
     needed = [word for word in every if word not in GENERIC and word != "or"] or every
-    sentence = DENIED.sub(lambda match: " " * len(match[0]), sentence)
+    sentence = DENIED.sub(lambda match: match[0] if DIRECTED.search(match[0]) else " " * len(match[0]), sentence)
     found = words(sentence)
     said = [word.text for word in found]
     runs = [at for at in range(len(said)) if said[at : at + len(needed)] == needed]
@@ -144,7 +146,7 @@ def _states(sentence: str, answer: list[Word], negative: bool) -> bool:
     if "no" in every:
         return True
     inside = any(one.text == "no" and first <= one.start < last for one in found)
-    before = re.split(r"[.;:]", sentence[max(0, first - 60) : first])[-1]
+    before = re.split(r"[.;:]|\bbut\b", sentence[max(0, first - 60) : first])[-1]
     return not (
         inside
         or vocabulary.NOT_BEFORE.search(before)
