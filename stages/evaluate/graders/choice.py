@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
-from stages.evaluate.graders import number, numerals, vocabulary
-from stages.evaluate.graders.mentions import LAST, Mention, by_words, mentions
+from stages.evaluate.graders import implied, vocabulary
+from stages.evaluate.graders.mentions import LAST, Mention, mentions
 from stages.evaluate.graders.option_lists import without_lists
 from stages.evaluate.graders.plain_text import plain
 from stages.evaluate.graders.vocabulary import any_of
@@ -27,7 +27,8 @@ CLAUSE = re.compile(rf"[,;:()—–]|\.\.\.| - |\n|{any_of('but')}|(?P<dependent
 CONJUNCTION = re.compile(
     rf"\W{{0,3}}(?:{any_of('or')}|[/&])\W{{0,3}}(?:(?:option|choice|also|even|an?|the) )?\W?", re.I
 )
-COMMA, DOT, LIST_END = re.compile(r"\)?\s?,\s?\(?"), re.compile(r"\)?(?:[.,]? ?|\n)\(?"), re.compile(r"\s?(?:$|[.;)\n])")
+COMMA, DOT = re.compile(r"\)?\s?,\s?\(?"), re.compile(r"\)?(?:[.,]? ?|\n)\(?")
+LIST_END = re.compile(r"\s?(?:$|[.;)\n])")
 HOLDS = re.compile(
     r"(?:\d[.)])?\W*(?:(?:it|this|that|he|she|the|an?|patient|has|have|is|was|be|must|just|yes|no|not|s|d|i|probably|"
     r"certainly|option|choice|letter|number|选项|es|ist|est|la|el|le|die)\b\W*){0,6}",
@@ -50,8 +51,9 @@ OWN_CLAUSE = re.compile(
 OWN_CLAUSE_END = re.compile(r"\s?的?(?:$|[.,;:!()\n—–]|-\s|(?:because|since|as|it|this|there|they|to)\b|です|입니다)")
 CALLED_WRONG = re.compile(r"\)?\s?[:—–(-]\s?(?:no|wrong|incorrect|false|falsch)\b", re.I)
 BUT = re.compile(r"but|sondern|aber|sino|pero|mais|а|но|而是|但", re.I)
-NO_NOUN = re.compile(r"\b(?:no|not|cannot|\w{1,6}n't) (?:\w+ )?(\w{4,6})", re.I)
-CALLED_RIGHT = re.compile(r"(?: ?: [^\n:]{0,60}){0,4}: ?\(?(?:yes|correct|true|right|best)\b\W*(?:\n|$)", re.I)
+CALLED_RIGHT = re.compile(
+    r"(?: ?: [^\n:]{0,60}){0,4}: ?\(?(?:yes|correct|true|right|best|most likely)\b\W*(?:\n|$)", re.I
+)
 ALL_BUT = re.compile(
     r"\b(?:all|everything|anything|none|nothing|any)\b.{0,20}\b(?:but|except|other than)\W+(?:\w+ )?$", re.I
 )
@@ -78,7 +80,7 @@ def stated(text: str, options: dict[str, str], question: str = "") -> str | None
             return max(found.statements, key=lambda one: one[:2])[2]
         if part is not first and len(found.standing) == 1 and len(part.split()) <= BRIEF:
             return found.standing.pop()
-    if letter := _by_value(text, options, question) or _denied(text, options, question):
+    if letter := implied.by_value(text, options, question) or implied.denied(text, options, question):
         return letter
     found = _read(text, options, negative)
     left = set(options) - found.rejected
@@ -88,25 +90,7 @@ def stated(text: str, options: dict[str, str], question: str = "") -> str | None
     cut = not FINISHED.search(text) and len(text.split()) > BRIEF
     if cut or len(named) > 1:
         return None
-    return named.pop() if named else None if found.rejected else by_words(text, options)
-
-
-def _by_value(text: str, options: dict[str, str], question: str) -> str | None:
-    """The letter of the option whose number a text states, where all options are numbers."""
-    values = {letter: numerals.truth(numerals.spelled(option)) for letter, option in options.items()}
-    if None in values.values() or (result := number.stated(text, question)) is None:
-        return None
-    distances = {letter: numerals.apart(result, value) for letter, value in values.items()}
-    nearest = min(distances, key=distances.__getitem__)
-    alone = list(distances.values()).count(distances[nearest]) == 1
-    return nearest if alone and distances[nearest] < 1 else None
-
-
-def _denied(text: str, options: dict[str, str], question: str) -> str | None:
-    """The option `no` where a brief text says `no association`, and the question asks about an association."""
-    noun = NO_NOUN.search(text) if len(text.split()) <= 2 * BRIEF else None
-    asked = noun and noun[1].casefold() in question.casefold()
-    return next((letter for letter, option in options.items() if asked and option.casefold() == "no"), None)
+    return named.pop() if named else None if found.rejected else implied.by_words(text, options)
 
 
 def _read(text: str, options: dict[str, str], negative: bool) -> Found:

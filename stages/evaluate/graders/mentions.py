@@ -111,7 +111,8 @@ def by_text(text: str, options: dict[str, str]) -> list[Mention]:
     found, free = [], 0
     for index, (token, match) in enumerate(here):
         for words in known.get(token, ()) if index >= free else ():
-            span = here[index : _end(here, index, words, every, len(words) > 2 or words in joined or words[::-1] in joined)]
+            more = 2 if len(words) > 2 or words in joined or words[::-1] in joined else 0
+            span = here[index : _end(here, index, words, every, more)]
             if span and not PARTED.search(text, match.end(), span[-1][1].start()):
                 free = index + len(span)
                 short = len(words) == 1 and (token in SHORT or len(token) < 3 or token.isdigit())
@@ -123,20 +124,8 @@ def by_text(text: str, options: dict[str, str]) -> list[Mention]:
     return found
 
 
-def by_words(text: str, options: dict[str, str]) -> str | None:
-    """The option of three words or more that shares most of them with a text, where no other shares half of its own."""
-    said = set(tokens(text))
-    shares = {}
-    for letter, option in options.items():
-        words = {*tokens(option)}
-        shares[letter] = len(words & said) / len(words) if len(words) > 2 and not words & TURNING else 0.0
-    most, *others = sorted(shares, key=shares.__getitem__, reverse=True)
-    return most if shares[most] >= 0.75 and shares[most] - shares[others[0]] >= 0.4 else None
-
-
-def _end(here: list[tuple[str, re.Match[str]]], index: int, words: tuple[str, ...], every: set[str], apart: bool) -> int:
-    """Where words that start at an index end, or 0; `apart`, two may stand between that are no option's."""
-    at, more = index, 2 if apart else 0
+def _end(here: list[tuple[str, re.Match[str]]], at: int, words: tuple[str, ...], every: set[str], more: int) -> int:
+    """Where words that start at an index end, or 0; some `more` may stand between, but none of `every` option's."""
     for word in words:
         while more and at < len(here) and here[at][0] != word and here[at][0] not in every:
             at, more = at + 1, more - 1

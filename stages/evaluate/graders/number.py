@@ -52,7 +52,7 @@ OPERATOR = re.compile(r"\s?(?:[a-zA-Zμ/]{1,8}\s?)?(?:[+×*÷^/]|-\s)\s?[\d(]")
 BRACKET = re.compile(r"(?<!boxed: )\([^()]*\)")
 OUT_OF = re.compile(
     rf"(?P<number>{NUMBER})(?: points?)?\s?"
-    r"(?:/|(?:out )?of(?: an?| the| a total of)?(?: possible)?(?: maximum(?: of)?)?)\s?"
+    r"(?:/|(?:out )?of(?: an?| the| a total of)?(?: possible)?(?: max(?:imum|\.)?(?: of)?)?)\s?"
     rf"(?P<of>{NUMBER})(?!\d|[.,]\d|\s?[=)^])(?: possible| maximum)?"
 )
 OF = re.compile(rf"\bof (?:the )?{NUMBER} (?:possible )?(?:criteria|points|items|components),? (?={NUMBER})", re.I)
@@ -63,7 +63,7 @@ BOUND = re.compile(rf"(?:{any_of('bound')}|[<>≥≤])\s?$", re.I)
 BOUND_AFTER = re.compile(
     r"\s?(?:(?:points? )?(?:or (?:more|less|higher|lower|above|below|greater|over)\b|and above\b|\+|for\b[^.]*\d)|"
     r"(?:min\w*|hours?|days?|weeks?|months?) (?:is|was|[=:])|-?years?(?: old|-old| of age)|"
-    r"(?:items|components|criteria (?:are(?! (?:met|fulfill?ed|satisfied|present))|makes?))\b)"
+    r"(?:items|components|groups|categories|criteria (?:are(?! (?:met|fulfill?ed|satisfied|present))|makes?))\b)"
 )
 ANY, DIGITS = re.compile(NUMBER), re.compile(r"(?<![\w.-])\d+(?:\.\d+)?")
 TWO = re.compile(rf"\s?%?(?:points? ?)?(?:\? ?)?(?:or|to|and|[-–—]|bis|a|oder|至|到|或)\s?{NUMBER}")
@@ -85,18 +85,23 @@ def stated(text: str, question: str = "", share: bool = False) -> Reading | None
     text = OUT_OF.sub(lambda match: _part(match, share), text)
     cue = _cue(question)
     for within in [BRACKET.sub("()", text)] if steps else dict.fromkeys((BRACKET.sub("()", text), text)):
-        for part in reversed(TURN.split(within)):
+        parts = TURN.split(within)
+        for part in reversed(parts):
             found = [(weight, one) for weight, one in _results(part, cue) if _in_unit(one, question)]
             if found:
                 most = [one for weight, one in found if weight == max(found, key=lambda one: one[0])[0]]
                 return next((one for one in reversed(most) if one), None)
+            if part is not parts[0] and len(part.split()) <= BRIEF / 2 and (found := _only(part, question)):
+                return found
     parts = _sentences(text)
     if steps:
         return None
     chains = filter(None, (_chain(BRACKET.sub("()", part)) for part in reversed(parts)))
     brief, parts = len(text.split()) <= BRIEF, [one for one in parts if not OTHER.search(one)] or parts
-    brief = dict.fromkeys((BRACKET.sub("()", " ".join(parts)), " ".join(parts))) if brief else ()
-    return next(chains, None) or next(filter(None, (_only(one, question) for one in brief)), None)
+    found, rest = next(chains, None), " ".join(parts)
+    if found or not brief:
+        return found
+    return (_only(BRACKET.sub("()", rest), question) if rest.count("(") == 1 else None) or _only(rest, question)
 
 
 def _in_unit(one: Reading | None, question: str) -> bool:
@@ -145,7 +150,8 @@ def _results(text: str, cue: re.Pattern[str]) -> Iterator[tuple[int, Reading | N
         for tie, following in pairwise([*cue.finditer(part), None]):
             strong = bool(tie["strong"]) or (strong and not CLAUSE.search(part, start, tie.start()))
             start = tie.end()
-            if OTHER.search(re.split("[,;]", part[max(0, tie.start() - 20) : start])[-1] + part[start : start + 8]) or (general and not line):
+            before = re.split("[,;]", part[max(0, tie.start() - 20) : start])[-1]
+            if OTHER.search(before + part[start : start + 8]) or (general and not line):
                 continue
             backward = BEHIND.search(part[: tie.start()], max(0, tie.start() - REACH))
             stop = following.start() if following else len(part)

@@ -32,6 +32,7 @@ HALVES = re.compile(
 FRACTION = re.compile(r"(?<!\d)\(?(\d{1,6})\)?\s?/\s?\(?(\d{1,6})\)?\s?(?=%)")
 BOTH_WAYS = re.compile(r"(?<![\d.])(0?\.\d+),? (?:or|that is,?|=) (\d+(?:\.\d+)?)\s?%")
 UNIT_POWER = re.compile(r"(?<=[A-Za-zμ])(?<![\s(][A-Z])\^\(?-?\d\)?")
+PER_MANY = re.compile(r"(?<=\d) per 1(?:0{2,}|0{0,2},000(?:,000)?)\b")
 PER = re.compile(
     r"(?<=\d)(?P<unit>\s?[A-Za-zμ%°]{0,8})"
     r"(?:\s?(?:/|per)\s?(?:1[.,]73 ?|10+ ?|100,000 )?[A-Za-zμ]+(?:\^?\(?-?\d\)?)?(?![\d(])){1,3}"
@@ -60,7 +61,7 @@ def spelled(text: str) -> str:
     text = HALVES.sub(lambda match: f"{value(match['whole']) if match['whole'] else 0:g}.5 ", PERCENT.sub("%", text))
     text = BOTH_WAYS.sub(lambda match: f"{match[2]}%" if 100 * float(match[1]) == float(match[2]) else match[0], text)
     text = FRACTION.sub(lambda match: f"{int(match[1]) / (int(match[2]) or 1):g}", text)
-    return UNIT_POWER.sub("", PER.sub(r"\g<unit>", text)) if DIGIT.search(text) else text
+    return UNIT_POWER.sub("", PER.sub(r"\g<unit>", PER_MANY.sub("", text))) if DIGIT.search(text) else text
 
 
 def value(text: str) -> float:

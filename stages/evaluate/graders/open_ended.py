@@ -25,7 +25,8 @@ GREEK = str.maketrans(
 STOP = re.compile(
     r"an?|the|of|in|on|at|to|for|with|and|by|is|are|be|was|were|this|that|its?|from|as|has|have|both|plus|der|die|la|le|y|et"
 )
-SPELLING = {r"'s\b": "", "sulph": "sulf", "n't": " not", r"\bnon[ -]": "no ", "no change": "unchanged", "[ao]e": "e", r"(?<=\w)our\b": "or"}
+SPELLING = {r"'s\b": "", "sulph": "sulf", r"n't\b": " not", r"\bnon[ -]": "no "}
+SPELLING |= {"no change": "unchanged", "[ao]e": "e", r"(?<=\w)our\b": "or"}
 SPELLING |= {r"(?<=\w[tb])re\b": "er", r"(?<=[a-z])-(?=\d)": "", r"\b(?:not|without|absen(?:t|ce of)|neither)\b": "no"}
 BRACKET, ABBREVIATION = re.compile(r"\([^()]*\)"), re.compile(r"\(([A-Z0-9-]{2,8})\)")
 TOKEN = re.compile(rf"\d+(?:[.,]\d+)*(?:\s?(?:[–-]|to)\s?\d+(?:[.,]\d+)*)?|{ASIAN}+|[↑↓]|(?:(?!{ASIAN})[^\W_])+")
@@ -89,8 +90,8 @@ def matches(text: str, answer: str, question: str = "", relative_tolerance: floa
         return numerals.same(found, numerals.truth(spelled), question, relative_tolerance)
     said = statements(text)
     for short in SHORT.findall(answer):  # `COPD`, written out
-        inner = "".join(rf"\w{{0,20}}?(?:\W{{1,2}}(?:of )?)?{letter}" for letter in short[1:-1])
-        full = re.compile(rf"\b{short[0]}{inner}\w{{0,20}}\W{{1,2}}{short[-1]}\w*", re.I)
+        later = "".join(rf"\w{{0,20}}?(?:\W{{1,2}}(?:of )?)?{letter}" for letter in short[1:])
+        full = re.compile(rf"\b(?=\w+\W){short[0]}{later}\w*", re.I)
         said = [full.sub(short, sentence) for sentence in said]
     called = [BRACKET.sub(" ", answer), *names(answer), *ABBREVIATION.findall(answer)]
     short = abbreviation(called[0])
@@ -137,9 +138,9 @@ def _states(sentence: str, answer: list[Word], negative: bool) -> bool:
     pairs = set(pairwise(said))
     if any(_letter(one) != _letter(two) and (one, two) not in pairs for one, two in pairwise(needed)):
         return False
-    for turning, word in pairwise(every):
-        if turning in TURNING and word not in TURNING and word in here and _turn(sentence, found, word) not in (turning, ""):
-            return False
+    turned = [(turning, word) for turning, word in pairwise(every) if turning in TURNING and word not in TURNING]
+    if any(word in here and _turn(sentence, found, word) not in (turning, "") for turning, word in turned):
+        return False
     first, last = min(one.start for one in here.values()), max(one.end for one in here.values())
     if "or" not in every and any(one.text == "or" and first - 4 < one.start < last + 3 for one in found):
         return False

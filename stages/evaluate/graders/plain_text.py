@@ -27,7 +27,8 @@ SIGNS = {"−": "-", "‐": "-", "‑": "-", "“": '"', "”": '"', "’": "'",
 SIGNS |= {"½": ".5", "¼": ".25", "¾": ".75"} | dict.fromkeys("✅✔☑✓", " yes ") | dict.fromkeys("❌✗✘✖", " wrong ")
 SIGNS |= {chr(0x1F170 + index): chr(ord("A") + index) for index in range(26)}
 SIGNS |= dict.fromkeys("「」『』«»", '"')
-PLAIN_SIGNS = {"->": "→", "⇒": "→", "⟹": "→", "➔": "→", ">=": "≥", "<=": "≤", "=>": "→", "{": "(", "}": ")", "[": "(", "]": ")", "\t": " "}
+PLAIN_SIGNS = dict.fromkeys(("->", "⇒", "⟹", "➔"), "→")
+PLAIN_SIGNS |= {">=": "≥", "<=": "≤", "=>": "→", "{": "(", "}": ")", "[": "(", "]": ")", "\t": " "}
 PLAIN_SIGNS |= dict.fromkeys('*`$#"_\0', " ")
 LATIN = {"А": "A", "В": "B", "С": "C", "Е": "E", "Α": "A", "Β": "B", "Ε": "E"}
 LOOKALIKE = re.compile(rf"(?<!\w)[{''.join(LATIN)}](?=\s?(?:[.,;:)!\n]|$))")

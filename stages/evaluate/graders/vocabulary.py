@@ -27,7 +27,8 @@ ANSWER_LINE = re.compile(
     re.I,
 )
 NOT_BEFORE = re.compile(
-    rf"(?:{any_of('not')}|[>/]|≠)\W{{0,3}}(?:{ASIAN}{{0,4}}|(?:\w+\W{{1,3}}){{0,3}})$|\b(?:do|does|did|could|would) ?(?:not|n't)\b.*$",
+    rf"(?:{any_of('not')}|[>/]|≠)\W{{0,3}}(?:{ASIAN}{{0,4}}|(?:\w+\W{{1,3}}){{0,3}})$|"
+    r"\b(?:do|does|did|could|would) ?(?:not|n't)\b.*$",
     re.I,
 )
 WRONG_AFTER = re.compile(rf"\W{{0,3}}(?:\w+\W{{1,3}}){{0,3}}?{any_of('wrong')}", re.I)
