@@ -13,6 +13,9 @@ class Tags(NamedTuple):
 
 
 TAGS = Tags()
+# Headings that part an answer in the same way, as HuatuoGPT-o1 writes them.
+HEADED = re.compile(r"\A\s*(?:#{1,4} ?|\*\*)thinking\W*\n", re.I)
+HEADING = re.compile(r"^(?:#{1,4} ?|\*\*)final response\b\W*", re.I | re.M)
 
 
 class Thinking(NamedTuple):
@@ -26,6 +29,8 @@ class Thinking(NamedTuple):
 def split(text: str, tags: Tags = TAGS) -> Thinking:
     """Split a text at its last closing tag; where an opening one follows that, no answer does."""
     opening, closing = (re.compile(re.escape(tag), re.I) for tag in (tags.opens, tags.closes))
+    if HEADED.match(text) and not closing.search(text):
+        opening, closing = HEADED, HEADING
     ends = [match.span() for match in closing.finditer(text)]
     end, start = ends[-1] if ends else (0, 0)
     if opening.search(text, start) or (tags.opened and not ends):

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
-from stages.evaluate.graders import number, numerals, vocabulary
+from stages.evaluate.graders import implied, vocabulary
 from stages.evaluate.graders.mentions import LAST, Mention, mentions
 from stages.evaluate.graders.option_lists import without_lists
 from stages.evaluate.graders.plain_text import plain
@@ -27,28 +27,33 @@ CLAUSE = re.compile(rf"[,;:()—–]|\.\.\.| - |\n|{any_of('but')}|(?P<dependent
 CONJUNCTION = re.compile(
     rf"\W{{0,3}}(?:{any_of('or')}|[/&])\W{{0,3}}(?:(?:option|choice|also|even|an?|the) )?\W?", re.I
 )
-COMMA, DOT, LIST_END = re.compile(r"\)?\s?,\s?\(?"), re.compile(r"\)?[.,]?\s?\(?"), re.compile(r"\s?(?:$|[.;)\n])")
+COMMA, DOT = re.compile(r"\)?\s?,\s?\(?"), re.compile(r"\)?(?:[.,]? ?|\n)\(?")
+LIST_END = re.compile(r"\s?(?:$|[.;)\n])")
 HOLDS = re.compile(
     r"(?:\d[.)])?\W*(?:(?:it|this|that|he|she|the|an?|patient|has|have|is|was|be|must|just|yes|no|not|s|d|i|probably|"
     r"certainly|option|choice|letter|number|选项|es|ist|est|la|el|le|die)\b\W*){0,6}",
     re.I,
 )
 HOLDS_BEHIND = re.compile(
-    r"\)?\s?(?:(?:it is|alone|only|deficiency|disease|infection|yes|correct|right)\s?)?"
-    r"(?:$|[.;!)\n]|,? ?(?:because|since|as|given|因为))",
+    r"\)?\s?(?:(?:it is|first|alone|only|deficiency|disease|infection|yes|correct|right)\s?)?"
+    r"(?:$|[.;!)\n]|,? ?(?:because|since|as|given|then|followed by|因为))",
     re.I,
 )
 LETTER_BEHIND = re.compile(r"\)?\s?[,:—–-]")
 ANSWER_WORD = re.compile(any_of("answer"), re.I)
-SAYS = re.compile(rf"(?:{any_of('answer', 'is')}|\b(?:boxed|say|maybe)\b|[:=])[\s:(=-]*(?:the |an? )?$", re.I)
+SAYS = re.compile(rf"(?:{any_of('answer', 'is')}|\b(?:boxed|says?|maybe)\b|[:=])[\s:(=-]*(?:the |an? )?$", re.I)
 STRAIGHT = re.compile(rf"(?:{any_of('is')}|[:=])\s?\(?$", re.I)
 OWN_CLAUSE = re.compile(
     r"(?:^|[.?!;:,\n(—–-]|'s|\b(?:but|so|thus|hence|therefore|is|remains|clear|definitely|probably|clearly))\s?\(?"
     r"(?:an? )?$",
     re.I,
 )
-OWN_CLAUSE_END = re.compile(r"\s?(?:$|[.,;:!()\n—–]|-\s|(?:because|since|as|it|this|there|they|to)\b|です|입니다)")
+OWN_CLAUSE_END = re.compile(r"\s?的?(?:$|[.,;:!()\n—–]|-\s|(?:because|since|as|it|this|there|they|to)\b|です|입니다)")
 CALLED_WRONG = re.compile(r"\)?\s?[:—–(-]\s?(?:no|wrong|incorrect|false|falsch)\b", re.I)
+BUT = re.compile(r"but|sondern|aber|sino|pero|mais|а|но|而是|但", re.I)
+CALLED_RIGHT = re.compile(
+    r"(?: ?: [^\n:]{0,60}){0,4}: ?\(?(?:yes|correct|true|right|best|most likely)\b\W*(?:\n|$)", re.I
+)
 ALL_BUT = re.compile(
     r"\b(?:all|everything|anything|none|nothing|any)\b.{0,20}\b(?:but|except|other than)\W+(?:\w+ )?$", re.I
 )
@@ -65,12 +70,17 @@ class Found(NamedTuple):
 
 def stated(text: str, options: dict[str, str], question: str = "") -> str | None:
     """The letter of the option that a plain text states, or None."""
-    options = {letter: plain(option) for letter, option in options.items()}
-    negative = vocabulary.NEGATIVE_QUESTION.search(question[-200:]) is not None
-    for part in reversed(vocabulary.TURN.split(text)[-LAST:]):
-        if statements := _read(part, options, negative).statements:
-            return max(statements, key=lambda one: one[:2])[2]
-    if letter := _by_value(text, options, question):
+    text = vocabulary.phrased(text)
+    options = {letter: vocabulary.phrased(plain(option)) for letter, option in options.items()}
+    negative = "no" not in options.values() and vocabulary.NEGATIVE_QUESTION.search(question[-200:]) is not None
+    first, *turned = vocabulary.TURN.split(text)
+    for part in [*reversed(turned[-LAST:]), first]:
+        found = _read(part, options, negative)
+        if found.statements:
+            return max(found.statements, key=lambda one: one[:2])[2]
+        if part is not first and len(found.standing) == 1 and len(part.split()) <= BRIEF:
+            return found.standing.pop()
+    if letter := implied.by_value(text, options, question) or implied.denied(text, options, question):
         return letter
     found = _read(text, options, negative)
     left = set(options) - found.rejected
@@ -78,16 +88,9 @@ def stated(text: str, options: dict[str, str], question: str = "") -> str | None
         return left.pop()
     named = found.standing or found.dependent
     cut = not FINISHED.search(text) and len(text.split()) > BRIEF
-    return named.pop() if len(named) == 1 and not cut else None
-
-
-def _by_value(text: str, options: dict[str, str], question: str) -> str | None:
-    """The letter of the option whose number a text states, where all options are numbers."""
-    values = {letter: numerals.read(numerals.spelled(option)) for letter, option in options.items()}
-    if None in values.values() or (result := number.stated(text, question)) is None:
+    if cut or len(named) > 1:
         return None
-    same = [letter for letter, value in values.items() if value == result.value]
-    return same[0] if len(same) == 1 else None
+    return named.pop() if named else None if found.rejected else implied.by_words(text, options)
 
 
 def _read(text: str, options: dict[str, str], negative: bool) -> Found:
@@ -113,15 +116,15 @@ def _sentence(text: str, start: int, end: int, groups: list[list[Mention]], foun
     sentence, live = text[start:end], []
     supposed, breaks = vocabulary.SUPPOSED.search(sentence), list(CLAUSE.finditer(text, start, end))
     for group in groups:
-        letters = {one.letter for one in group}
+        letters, last = {one.letter for one in group}, group[-1].end
         before, after, dependent = _clause(text, start, end, group, breaks)
         straight = not group[0].named and STRAIGHT.search(before)
-        if ALL_BUT.search(text, start, group[0].start):
+        if len(letters) == 1 and (ALL_BUT.search(text, start, group[0].start) or CALLED_RIGHT.match(text, last)):
             found.statements.append((2, group[0].start, group[0].letter))
         elif not negative and (
             vocabulary.NOT_BEFORE.search(before)
             or (not straight and not group[0].short and vocabulary.WRONG_AFTER.match(after))
-            or (not group[0].short and CALLED_WRONG.match(text, group[-1].end))
+            or (not group[0].short and CALLED_WRONG.match(text, last))
         ):
             found.rejected.update(letters)
         elif not (supposed and start + supposed.start() <= group[0].start < start + supposed.end()):
@@ -138,11 +141,13 @@ def _sentence(text: str, start: int, end: int, groups: list[list[Mention]], foun
         if _next(cues, one[-1].end, end + 2) < _next([each.end() for each in breaks], one[-1].end, end + 1)
     ]
     behind = near[-1:] or (live if cues and len(live) == 1 else [])
-    alone = [one for one in live[:1] if one[0].short or _bare(text, start, one)]
+    turns = [each.end() for each in breaks if BUT.fullmatch(each[0])] if len(live) == 1 < len(groups) else []
+    alone = [one for one in live[:1] if one[0].short or any(_bare(text, at, one) for at in [start, *turns])]
     for group in (lined or ahead or behind or alone)[:1]:
         letters = {one.letter for one in group}
         strong = not group[0].named or (len(letters) == 1 and ANSWER_WORD.search(text, start, group[0].start))
-        weight = 3 if lined else 2 if strong else 1
+        first = group[0].short and group[0].start < 2 and not cues  # `No. ...`
+        weight = 3 if lined else 2 if strong or first else 1
         found.statements.append((weight, group[0].start, letters.pop() if len(letters) == 1 else None))
 
 

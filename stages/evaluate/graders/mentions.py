@@ -11,16 +11,20 @@ from collections import deque
 from typing import NamedTuple
 
 from stages.evaluate.graders.plain_text import ASIAN, fold
-from stages.evaluate.graders.vocabulary import any_of, same
+from stages.evaluate.graders.vocabulary import WORDS, any_of, same
 
 LAST = 300  # letters, texts and sentences from the end that are looked at
-TOKEN = re.compile(rf"\([+-]\)|[<>=≤≥↑↓]|{ASIAN}|(?:(?!{ASIAN})\w)+")
+TOKEN = re.compile(rf"\([+-]\)|(?:(?<=\w)|(?<=\w ))[+-](?=[,;.\n]|$)|[<>=≤≥↑↓]|{ASIAN}|(?:(?!{ASIAN})\w)+")
 ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e)$")
 SMALL = re.compile(
-    r"and|plus|with|together|added|addition|combin(?:ed|ation)|in|an?|the|of|to|be|him|her|it|patient|is|are|und|mit|y|con|et|avec|и|с|和|与|及|加"
+    r"and|plus|with|together|added|addition|combin(?:ed|ation)|in|an?|the|of|to|be|him|her|it|patient|is|are|s|und|mit|y|con|et|avec|и|с|和|与|及|加"
 )
+TURNING = {"no", "not", "nor", "or", "without", "rather", "than", "but", "normal", "↑", "↓", "positiv", "negativ"}
+ARROW = re.compile(rf"\b(?:{WORDS['same']['↑']}|{WORDS['same']['↓']})\b", re.I)
+GENERIC = {"infection", "disease", "disorder", "syndrome", "condition", "mellitus"}
+JOINED = re.compile(r"\band\b|\bplus\b|\bwith\b|[+&]")
 SHORT = {"yes", "no", "mayb", "tru", "fals", "both", "non"}
-PARTED = re.compile(r"(?<!\b[A-Z])[.;:!?\n]\s")
+PARTED = re.compile(r"(?<!\b[A-Z])[.:!?\n]\s")
 LETTER = re.compile(r"[A-Za-z](?<!\w.)(?<!°.)(?<!\w['&-].)(?![\w'&-]*\w)")
 NAMED = re.compile(rf"{any_of('named')}[\s:-]{{1,2}}(?:is )?\(?$", re.I)
 NOUN = re.compile(r"\s(?:cells?|lymphocytes?|antigens?|virus|fibers?|waves?|streptococc|symptoms|vitamins?)", re.I)
@@ -93,21 +97,24 @@ def _token(word: str) -> str:
 
 def by_text(text: str, options: dict[str, str]) -> list[Mention]:
     """The mentions of options' texts, the longest one at each place."""
+    joined = {tuple(tokens(option)) for option in options.values() if JOINED.search(option)}
     owners: dict[tuple[str, ...], set[str]] = {}
     for letter, option in options.items():
-        for words in map(tokens, names(option)):
+        for words in map(tokens, [*names(option), *arranged(option)]):
             owners.setdefault(tuple(words[words[:1] == ["a"] :]), set()).add(letter)
     known: dict[str, list[tuple[str, ...]]] = {}
     for words in sorted((one for one, letters in owners.items() if one and len(letters) == 1), key=len, reverse=True):
         known.setdefault(words[0], []).append(words)
     short_for = {letter: abbreviation(option) for letter, option in options.items()}
     here = [(token, match) for match in TOKEN.finditer(text) if (token := _token(match[0]))]
+    every = {word for words in owners for word in words} | TURNING
     found, free = [], 0
     for index, (token, match) in enumerate(here):
         for words in known.get(token, ()) if index >= free else ():
-            span = here[index : index + len(words)]
-            if tuple(one for one, _ in span) == words and not PARTED.search(text, match.end(), span[-1][1].start()):
-                free = index + len(words)
+            more = 2 if len(words) > 2 or words in joined or words[::-1] in joined else 0
+            span = here[index : _end(here, index, words, every, more)]
+            if span and not PARTED.search(text, match.end(), span[-1][1].start()):
+                free = index + len(span)
                 short = len(words) == 1 and (token in SHORT or len(token) < 3 or token.isdigit())
                 found.append(Mention(match.start(), span[-1][1].end(), next(iter(owners[words])), short=short))
                 break
@@ -117,18 +124,37 @@ def by_text(text: str, options: dict[str, str]) -> list[Mention]:
     return found
 
 
+def _end(here: list[tuple[str, re.Match[str]]], at: int, words: tuple[str, ...], every: set[str], more: int) -> int:
+    """Where words that start at an index end, or 0; some `more` may stand between, but none of `every` option's."""
+    for word in words:
+        while more and at < len(here) and here[at][0] != word and here[at][0] not in every:
+            at, more = at + 1, more - 1
+        if at == len(here) or here[at][0] != word:
+            return 0
+        at += 1
+    return at
+
+
 def abbreviation(name: str) -> re.Pattern[str]:
     """A pattern of the abbreviations of a name of several words: each word's first letter, others on the way."""
     words = re.findall(r"[^\W\d_]+", fold(name).casefold())
-    return re.compile(
-        "".join(word[0] + "".join(f"{letter}?" for letter in word[1:]) for word in words if len(words) > 1)
-    )
+    parts = [word[0] + "".join(f"{letter}?" for letter in word[1:]) for word in words if len(words) > 1]
+    if len(parts) > 2 and words[-1] in GENERIC | {"artery", "deficiency", "virus"}:
+        parts[-1] = f"(?:{parts[-1]})?"
+    return re.compile("".join(parts))
 
 
 def names(option: str) -> list[str]:
-    """An option's text and other ways to write it: without brackets, arrows and halves swapped, `E. coli`."""
+    """An option's text and other ways to write it: without brackets, halves swapped, `E. coli`."""
     found = [option, re.sub(r"\([^()]*[^()+-][^()]*\)", " ", option)]
-    found += [re.sub(r"([^,;↑↓]+)([↑↓])", r" \2 \1", option), re.sub(r"([↑↓])([^,;↑↓]+)", r" \2 \1", option)]
     found += re.findall(r"^\w+ ([A-Z]+\d+)$", option)
     found.append(re.sub(r"^(.*)\s(?:and|plus|with|\+|&)\s(.*)$", r"\2 \1", option))
+    found.append(re.sub(r"^([\w-]+) ([\w-]+)$", r"\2 \1", option))
     return [*found, re.sub(r"^([B-Z])[a-z]{3,} ([a-z]{4,})$", r"\1. \2", option.strip())]
+
+
+def arranged(option: str) -> list[str]:
+    """An option's text with the directions behind their words or before them, and its halves swapped."""
+    option = ARROW.sub(lambda match: same(match[0]), option)
+    found = [option, re.sub(r"([^,;↑↓]+)([↑↓])", r" \2 \1", option), re.sub(r"([↑↓])([^,;↑↓]+)", r" \2 \1", option)]
+    return found + [re.sub(r"^([^,;]*)[,;]([^,;]*)$", r"\2 \1", one) for one in found]

@@ -52,9 +52,10 @@ OPERATOR = re.compile(r"\s?(?:[a-zA-Zμ/]{1,8}\s?)?(?:[+×*÷^/]|-\s)\s?[\d(]")
 BRACKET = re.compile(r"(?<!boxed: )\([^()]*\)")
 OUT_OF = re.compile(
     rf"(?P<number>{NUMBER})(?: points?)?\s?"
-    r"(?:/|(?:out )?of(?: an?| the| a total of)?(?: possible)?(?: maximum(?: of)?)?)\s?"
-    rf"(?P<of>{NUMBER})(?!\d|[.,]\d|\s?[=)^])"
+    r"(?:/|(?:out )?of(?: an?| the| a total of)?(?: possible)?(?: max(?:imum|\.)?(?: of)?)?)\s?"
+    rf"(?P<of>{NUMBER})(?!\d|[.,]\d|\s?[=)^])(?: possible| maximum)?"
 )
+OF = re.compile(rf"\bof (?:the )?{NUMBER} (?:possible )?(?:criteria|points|items|components),? (?={NUMBER})", re.I)
 RUNNING = re.compile(r"[+-](?<![\d)]\s.)(?<![\w)^].)\s?\d+(?:\.\d+)?\s?=(?:\s?-?\d+(?:\.\d+)?)?")
 ITEM = re.compile(r"^(?:[-•] )?\d{1,2}[.)] (?=\S)", re.M)
 NAMED = re.compile(r"\b(?:type|grade|stage|class|step|phase) \d\w?", re.I)
@@ -62,7 +63,7 @@ BOUND = re.compile(rf"(?:{any_of('bound')}|[<>≥≤])\s?$", re.I)
 BOUND_AFTER = re.compile(
     r"\s?(?:(?:points? )?(?:or (?:more|less|higher|lower|above|below|greater|over)\b|and above\b|\+|for\b[^.]*\d)|"
     r"(?:min\w*|hours?|days?|weeks?|months?) (?:is|was|[=:])|-?years?(?: old|-old| of age)|"
-    r"(?:items|components|criteria are)\b)"
+    r"(?:items|components|groups|categories|criteria (?:are(?! (?:met|fulfill?ed|satisfied|present))|makes?))\b)"
 )
 ANY, DIGITS = re.compile(NUMBER), re.compile(r"(?<![\w.-])\d+(?:\.\d+)?")
 TWO = re.compile(rf"\s?%?(?:points? ?)?(?:\? ?)?(?:or|to|and|[-–—]|bis|a|oder|至|到|或)\s?{NUMBER}")
@@ -80,20 +81,27 @@ def stated(text: str, question: str = "", share: bool = False) -> Reading | None
     text = ITEM.sub("", text) if len(ITEM.findall(text)) > 1 else text
     text, steps = RUNNING.subn(" ", numerals.spelled(text.replace(":\n", ": ")))
     share = share or "%" in numerals.spelled(question)
+    text = OF.sub("", text)
     text = OUT_OF.sub(lambda match: _part(match, share), text)
     cue = _cue(question)
     for within in [BRACKET.sub("()", text)] if steps else dict.fromkeys((BRACKET.sub("()", text), text)):
-        for part in reversed(TURN.split(within)):
+        parts = TURN.split(within)
+        for part in reversed(parts):
             found = [(weight, one) for weight, one in _results(part, cue) if _in_unit(one, question)]
             if found:
                 most = [one for weight, one in found if weight == max(found, key=lambda one: one[0])[0]]
                 return next((one for one in reversed(most) if one), None)
+            if part is not parts[0] and len(part.split()) <= BRIEF / 2 and (found := _only(part, question)):
+                return found
     parts = _sentences(text)
     if steps:
         return None
     chains = filter(None, (_chain(BRACKET.sub("()", part)) for part in reversed(parts)))
-    brief = len(text.split()) <= BRIEF
-    return next(chains, None) or (_only(" ".join(parts), question) if brief else None)
+    brief, parts = len(text.split()) <= BRIEF, [one for one in parts if not OTHER.search(one)] or parts
+    found, rest = next(chains, None), " ".join(parts)
+    if found or not brief:
+        return found
+    return (_only(BRACKET.sub("()", rest), question) if rest.count("(") == 1 else None) or _only(rest, question)
 
 
 def _in_unit(one: Reading | None, question: str) -> bool:
@@ -142,7 +150,8 @@ def _results(text: str, cue: re.Pattern[str]) -> Iterator[tuple[int, Reading | N
         for tie, following in pairwise([*cue.finditer(part), None]):
             strong = bool(tie["strong"]) or (strong and not CLAUSE.search(part, start, tie.start()))
             start = tie.end()
-            if OTHER.search(part[max(0, tie.start() - 20) : start + 8]) or (general and not line):
+            before = re.split("[,;]", part[max(0, tie.start() - 20) : start])[-1]
+            if OTHER.search(before + part[start : start + 8]) or (general and not line):
                 continue
             backward = BEHIND.search(part[: tie.start()], max(0, tie.start() - REACH))
             stop = following.start() if following else len(part)
@@ -178,9 +187,13 @@ def _only(text: str, question: str) -> Reading | None:
     if asked := numerals.asked_unit(question):
         units = {one: numerals.unit_of(reading(text, *one.span())) for one in found}
         found = [one for one, unit in units.items() if unit and unit[0] == asked[0]] or found
-    if len(found) != 1 or OTHER.search(text) or BOUND.search(text[: found[0].start()]):
+    if OTHER.search(text) or any(TWO.match(text, one.end()) for one in found):
         return None
-    result, end = reading(text, *found[0].span()), found[0].end()
-    if BOUND_AFTER.match(text, end) or TWO.match(text, end) or (COUNTED.search(question) and result.unit == "%"):
+    bound = [one for one in found if BOUND.search(text, 0, one.start()) or BOUND_AFTER.match(text, one.end())]
+    found, units = [one for one in found if one not in bound], {reading(text, *one.span()).unit for one in found}
+    if len(found) != 1 or (bound and (len(units) > 1 or "" in units)):
+        return None
+    result = reading(text, *found[0].span())
+    if result.unit == "%" and COUNTED.search(question):
         return None
     return result if _in_unit(result, question) else None

@@ -4,6 +4,7 @@ import math
 import re
 from typing import NamedTuple
 
+from stages.evaluate.graders.plain_text import ASIAN
 from stages.evaluate.graders.vocabulary import WORDS, any_of
 
 SMALL = {word: number for words in WORDS["numbers"].values() for number, word in enumerate(words.split("|"))}
@@ -31,15 +32,18 @@ HALVES = re.compile(
 FRACTION = re.compile(r"(?<!\d)\(?(\d{1,6})\)?\s?/\s?\(?(\d{1,6})\)?\s?(?=%)")
 BOTH_WAYS = re.compile(r"(?<![\d.])(0?\.\d+),? (?:or|that is,?|=) (\d+(?:\.\d+)?)\s?%")
 UNIT_POWER = re.compile(r"(?<=[A-Za-zμ])(?<![\s(][A-Z])\^\(?-?\d\)?")
+PER_MANY = re.compile(r"(?<=\d) per 1(?:0{2,}|0{0,2},000(?:,000)?)\b")
 PER = re.compile(
     r"(?<=\d)(?P<unit>\s?[A-Za-zμ%°]{0,8})"
     r"(?:\s?(?:/|per)\s?(?:1[.,]73 ?|10+ ?|100,000 )?[A-Za-zμ]+(?:\^?\(?-?\d\)?)?(?![\d(])){1,3}"
 )
+MANY = {"k": 1e3, "thousand": 1e3, "million": 1e6, "billion": 1e9, "万": 1e4, "亿": 1e8}
+TIMES_MANY = re.compile(rf"\b(\d+(?:\.\d+)?)\s?({'|'.join(MANY)})(?:\b|(?=\s?{ASIAN}))", re.I)
 HAN_NUMBER = re.compile(rf"([{HAN}两])(?=\s?(?:分|点|个|天|周|$|[.,;\n]))")
 PREFIXES = {"": 1.0, "k": 1e3, "d": 1e-1, "c": 1e-2, "m": 1e-3, "μ": 1e-6, "mc": 1e-6, "u": 1e-6, "n": 1e-9}
 UNITS = {prefix + base: (base, size) for base in ("g", "l", "mol", "m") for prefix, size in PREFIXES.items()}
 UNITS |= {name: (base, size) for base, names in WORDS["units"].items() for name, size in names.items()}
-ASKED_IN = re.compile(r"\b(?:in|as) (?:an? )?([A-Za-zμ%]+)")
+ASKED_IN = re.compile(r"\b(?:in|as|how many) (?:an? )?([A-Za-zμ%]+)")
 
 
 class Reading(NamedTuple):
@@ -53,10 +57,11 @@ def spelled(text: str) -> str:
     """A plain text with fractions, halves and Han numerals in digits, `percent` as a sign, and units without `per`."""
     if not text.isascii():
         text = HAN_NUMBER.sub(lambda match: f" {HAN.index(match[1].replace('两', '二'))} ", text)
+    text = TIMES_MANY.sub(lambda match: f"{float(match[1]) * MANY[match[2].lower()]:.15g}", text)
     text = HALVES.sub(lambda match: f"{value(match['whole']) if match['whole'] else 0:g}.5 ", PERCENT.sub("%", text))
     text = BOTH_WAYS.sub(lambda match: f"{match[2]}%" if 100 * float(match[1]) == float(match[2]) else match[0], text)
     text = FRACTION.sub(lambda match: f"{int(match[1]) / (int(match[2]) or 1):g}", text)
-    return UNIT_POWER.sub("", PER.sub(r"\g<unit>", text)) if DIGIT.search(text) else text
+    return UNIT_POWER.sub("", PER.sub(r"\g<unit>", PER_MANY.sub("", text))) if DIGIT.search(text) else text
 
 
 def value(text: str) -> float:
@@ -84,10 +89,12 @@ def truth(text: str) -> Reading | None:
     return reading(text.strip(), *match.span()) if match else None
 
 
-def read(text: str) -> float | None:
-    """The value of a text that is a number and perhaps a unit; None where it is none."""
-    found = truth(text)
-    return found.value if found else None
+def apart(one: Reading, option: Reading) -> float:
+    """How far a number is from that of an option, inf where rounding does not tell; a share is also its percentage."""
+    digits = min(len(f"{each:g}".partition(".")[2]) for each in (one.value, option.value))
+    sizes = [one.value, one.value * 100] if option.unit == "%" and one.unit != "%" else [one.value]
+    distance = min(abs(size - option.value) for size in sizes)
+    return distance if distance <= 0.5 * 10**-digits + 1e-9 else math.inf
 
 
 def same(one: Reading, truth: Reading, question: str, relative_tolerance: float) -> bool:

@@ -15,20 +15,20 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from stages.evaluate.graders import choice, number, numerals, vocabulary
-from stages.evaluate.graders.mentions import CAPITALS, LAST, abbreviation, names
+from stages.evaluate.graders.mentions import CAPITALS, GENERIC, LAST, abbreviation, names
 from stages.evaluate.graders.plain_text import ASIAN, fold, sentences
-from stages.evaluate.graders.vocabulary import same
+from stages.evaluate.graders.vocabulary import WORDS, same
 
 GREEK = str.maketrans(
     {"α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "κ": "kappa", "λ": "lambda", "μ": "mu"}
 )
 STOP = re.compile(
-    r"an?|the|of|in|on|at|to|for|with|and|by|is|are|be|was|were|this|that|its?|from|as|has|have|plus|der|die|la|le|y|et"
+    r"an?|the|of|in|on|at|to|for|with|and|by|is|are|be|was|were|this|that|its?|from|as|has|have|both|plus|der|die|la|le|y|et"
 )
-SPELLING = {r"'s\b": "", "n't": " not", "no change": "unchanged", "[ao]e": "e", r"(?<=\w)our\b": "or"}
+SPELLING = {r"'s\b": "", "sulph": "sulf", r"n't\b": " not", r"\bnon[ -]": "no "}
+SPELLING |= {"no change": "unchanged", "[ao]e": "e", r"(?<=\w)our\b": "or"}
 SPELLING |= {r"(?<=\w[tb])re\b": "er", r"(?<=[a-z])-(?=\d)": "", r"\b(?:not|without|absen(?:t|ce of)|neither)\b": "no"}
 BRACKET, ABBREVIATION = re.compile(r"\([^()]*\)"), re.compile(r"\(([A-Z0-9-]{2,8})\)")
-GENERIC = {"infection", "disease", "disorder", "syndrome", "condition", "mellitus"}
 TOKEN = re.compile(rf"\d+(?:[.,]\d+)*(?:\s?(?:[–-]|to)\s?\d+(?:[.,]\d+)*)?|{ASIAN}+|[↑↓]|(?:(?!{ASIAN})[^\W_])+")
 YES_NO = {"A": "yes", "B": "no"}
 WHOLE_NUMBER = re.compile(rf"{numerals.NUMBER}\s?[^\W\d_]*[%°]?[CF]?\.?")
@@ -37,6 +37,9 @@ DENIED = re.compile(
     r"\b(?:while|although|though|whereas|unlike|obwohl|aunque|bien que)\b)[^,;]*",
     re.I,
 )
+SHORT, ITEM = re.compile(r"\b[A-Z]{3,6}\b"), re.compile(r"\n(?:[-•+]|\d[.)]) (?=(?:\S+ ?){1,5}(?:\n|$))")
+CLAUSE = re.compile(r"[,;:]|\b(?:and|but|with|while|whereas)\b")
+DIRECTED = re.compile(rf"\b(?:{WORDS['same']['↑']}|{WORDS['same']['↓']})\b|[↑↓]", re.I)
 TURNING = {"↑", "↓", "no", "normal"}
 REFUSAL = re.compile(
     r"^\W*(?:i'?m (?:really )?sorry|sorry|i can(?:no|')t (?:help|answer|provide|give|assist)|as an ai\b|"
@@ -60,7 +63,7 @@ def refuses(text: str) -> bool:
 
 def normalised(text: str) -> str:
     """The text in lower case, without accents, Greek letters, possessives and British spellings."""
-    text = fold(text).casefold().translate(GREEK)
+    text = vocabulary.phrased(fold(text).casefold()).translate(GREEK)
     for spelling, other in SPELLING.items():
         text = re.sub(spelling, other, text)
     return text
@@ -81,11 +84,16 @@ def matches(text: str, answer: str, question: str = "", relative_tolerance: floa
     """Whether a plain text states `answer`, by the rule above."""
     key = answer.strip(" .").casefold()
     if key in YES_NO.values():
-        return YES_NO.get(choice.stated(text, YES_NO) or "") == key
+        return YES_NO.get(choice.stated(text, YES_NO, question) or "") == key
     spelled = numerals.spelled(answer.strip())
     if WHOLE_NUMBER.fullmatch(spelled) and (found := number.stated(text, question, share="%" in spelled)):
         return numerals.same(found, numerals.truth(spelled), question, relative_tolerance)
-    said, called = statements(text), [BRACKET.sub(" ", answer), *names(answer), *ABBREVIATION.findall(answer)]
+    said = statements(text)
+    for short in SHORT.findall(answer):  # `COPD`, written out
+        later = "".join(rf"\w{{0,20}}?(?:\W{{1,2}}(?:of )?)?{letter}" for letter in short[1:])
+        full = re.compile(rf"\b(?=\w+\W){short[0]}{later}\w*", re.I)
+        said = [full.sub(short, sentence) for sentence in said]
+    called = [BRACKET.sub(" ", answer), *names(answer), *ABBREVIATION.findall(answer)]
     short = abbreviation(called[0])
     called += [one for sentence in said for one in CAPITALS.findall(sentence) if short.fullmatch(one.casefold())]
     wanted = [one for one in (words(normalised(name)) for name in called) if one] or [words(normalised(answer))]
@@ -97,7 +105,7 @@ def statements(text: str) -> list[str]:
     """The sentences of a plain text that state something."""
     text = next((part for part in reversed(vocabulary.TURN.split(text)) if part.strip(" ,.:")), "")
     lines = [one.end() for one in vocabulary.ANSWER_LINE.finditer(text) if "\n" not in text[one.end() :].strip()]
-    text = text[lines[0] :] if lines else text
+    text = ITEM.sub(", ", text[lines[0] :] if lines else text)
     parts = sentences(text)
     parts = [_asserted(part) for part in [*parts[:1], *parts[1:][-LAST:]] if not vocabulary.ASKED.search(part)]
     sure = [
@@ -117,7 +125,7 @@ def _states(sentence: str, answer: list[Word], negative: bool) -> bool:
     """Whether a sentence has the words of an answer, not rejected; a `negative` question asks for what is."""
     every = [word.text for word in answer]
     needed = [word for word in every if word not in GENERIC and word != "or"] or every
-    sentence = DENIED.sub(lambda match: " " * len(match[0]), sentence)
+    sentence = DENIED.sub(lambda match: match[0] if DIRECTED.search(match[0]) else " " * len(match[0]), sentence)
     found = words(sentence)
     said = [word.text for word in found]
     runs = [at for at in range(len(said)) if said[at : at + len(needed)] == needed]
@@ -130,16 +138,16 @@ def _states(sentence: str, answer: list[Word], negative: bool) -> bool:
     pairs = set(pairwise(said))
     if any(_letter(one) != _letter(two) and (one, two) not in pairs for one, two in pairwise(needed)):
         return False
-    for turning, word in pairwise(every):
-        if turning in TURNING and word not in TURNING and word in here and _turn(said, word) not in (turning, ""):
-            return False
+    turned = [(turning, word) for turning, word in pairwise(every) if turning in TURNING and word not in TURNING]
+    if any(word in here and _turn(sentence, found, word) not in (turning, "") for turning, word in turned):
+        return False
     first, last = min(one.start for one in here.values()), max(one.end for one in here.values())
     if "or" not in every and any(one.text == "or" and first - 4 < one.start < last + 3 for one in found):
         return False
     if "no" in every:
         return True
     inside = any(one.text == "no" and first <= one.start < last for one in found)
-    before = re.split(r"[.;:]", sentence[max(0, first - 60) : first])[-1]
+    before = re.split(r"[.;:]|\bbut\b", sentence[max(0, first - 60) : first])[-1]
     return not (
         inside
         or vocabulary.NOT_BEFORE.search(before)
@@ -158,11 +166,12 @@ def _found(word: str, found: list[Word]) -> Word | None:
     return None
 
 
-def _turn(said: list[str], word: str) -> str:
-    """The word that turns the meaning of a word in a sentence: the nearest in front, else behind."""
-    at = said.index(word) if word in said else 0
-    near = said[max(0, at - 3) : at][::-1] + said[at + 1 : at + 4]
-    return next((one for one in near if one in TURNING), "")
+def _turn(sentence: str, found: list[Word], word: str) -> str:
+    """The word that turns the meaning of a word: the nearest in front, else behind, in its own clause first."""
+    at = next((index for index, one in enumerate(found) if one.text == word), 0)
+    near = [one for one in [*found[max(0, at - 3) : at][::-1], *found[at + 1 : at + 4]] if one.text in TURNING]
+    near.sort(key=lambda one: bool(CLAUSE.search(sentence, *sorted((one.end, found[at].start)))))
+    return near[0].text if near else ""
 
 
 def _letter(word: str) -> bool:

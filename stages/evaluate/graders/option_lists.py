@@ -8,6 +8,7 @@ import re
 from itertools import pairwise
 
 NEXT_LINE = 8  # characters at most between the end of a line and the letter that leads the next
+BULLET = r"(?:[-•+] ?|\(?\d[.)] ?)?"
 OPTION = r"(?:[Oo]ption |[Cc]hoice )"
 LINE = re.compile(
     rf"^[ •·+\d.-]{{0,6}}(?P<mark>yes |wrong |{OPTION})?(?P<text>[^\n(:]{{3,80}} \({OPTION}?)?\(?(?P<letter>[A-Z])"
@@ -15,7 +16,7 @@ LINE = re.compile(
     re.M,
 )
 RIGHT = re.compile(
-    r"[—–:(→,-]\s?(?:this is )?(?:the )?(?:correct|right(?! \w)|best|true|yes|fits|正确)\b|"
+    r"[—–:(→,-]\s?(?:this is )?(?:the )?(?:correct|right(?! \w)|best|most likely|true|yes|fits|正确)\b|"
     r"^[).:]+\s?(?:correct|yes|true)\b|\byes$",
     re.I,
 )
@@ -23,6 +24,8 @@ RIGHT = re.compile(
 
 def without_lists(text: str, options: dict[str, str]) -> str:
     """The text, its runs of lines A, B, C ... blanked where they call nothing right."""
+    texts = "|".join(map(re.escape, options.values()))
+    text = re.sub(rf"(?im)^(?:{BULLET}(?:{texts})[.,;]?(?:\n|\Z)){{2,}}", "\n", text)
     heads = [match for match in LINE.finditer(text) if match["letter"] in options]
     parts, at = [], 0
     for index, match in enumerate(heads):

@@ -25,9 +25,11 @@ SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 POWER = re.compile(r"(?<=[\w)])[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]{1,3}")
 SIGNS = {"−": "-", "‐": "-", "‑": "-", "“": '"', "”": '"', "’": "'", "‘": "'", "。": ". ", "，": ", ", "、": ", "}
 SIGNS |= {"½": ".5", "¼": ".25", "¾": ".75"} | dict.fromkeys("✅✔☑✓", " yes ") | dict.fromkeys("❌✗✘✖", " wrong ")
+SIGNS |= {chr(0x1F170 + index): chr(ord("A") + index) for index in range(26)}
 SIGNS |= dict.fromkeys("「」『』«»", '"')
-PLAIN_SIGNS = {">=": "≥", "<=": "≤", "=>": "→", "{": "(", "}": ")", "[": "(", "]": ")", "\t": " "}
-PLAIN_SIGNS |= dict.fromkeys('*`$#"\0', " ")
+PLAIN_SIGNS = dict.fromkeys(("->", "⇒", "⟹", "➔"), "→")
+PLAIN_SIGNS |= {">=": "≥", "<=": "≤", "=>": "→", "{": "(", "}": ")", "[": "(", "]": ")", "\t": " "}
+PLAIN_SIGNS |= dict.fromkeys('*`$#"_\0', " ")
 LATIN = {"А": "A", "В": "B", "С": "C", "Е": "E", "Α": "A", "Β": "B", "Ε": "E"}
 LOOKALIKE = re.compile(rf"(?<!\w)[{''.join(LATIN)}](?=\s?(?:[.,;:)!\n]|$))")
 ASIAN = "[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
@@ -45,9 +47,13 @@ BOLD_LETTER = re.compile(r"\*\*\s{0,2}\(?([A-Z])\)?\s{0,2}\*\*")
 LATEX_WORD = re.compile(r"\\(?:text|textbf|textit|mathbf|mathrm|mathit|left|right|displaystyle|quad)(?![a-z])")
 FRACTION = re.compile(r"\\[dt]?frac\{([^{}]{0,80})\}\{([^{}]{0,80})\}")
 LATEX_SIGNS = {"\\boxed": " boxed: ", "\\times": "×", "\\cdot": "×", "\\approx": "≈", "\\%": "%", "\\frac": " "}
+SUBSCRIPT = re.compile(r"_\{?(\d+)\}?")
+ROMAN = re.compile(r"\b(type|stage|grade|class|factor|phase) (i{1,3}|iv|v)\b", re.I)
+ROMANS = {"i": "1", "ii": "2", "iii": "3", "iv": "4", "v": "5"}
 LATEX_SPACE = re.compile(r"\\[,;:! \[\]()]")
+TIMES_TEN = re.compile(r"(?<=\b10)\*\*(?=-?\d)")
 TIMES, THAT_IS = re.compile(r"(?<=[\d)\w ])\*(?=\s?[\d(])(?!\*)"), re.compile(r"\b(?:i\.e\.|e\.g\.|d\.h\.)", re.I)
-AROUND_WORDS = re.compile(r"['_](?:(?![^\W_])|(?<![^\W_].))")
+QUOTE = re.compile(r"'(?:(?!\w)|(?<!\w.))")
 BLANKS, LINES = re.compile(r" [^\S\n]+|[^\S\n ][^\S\n]*"), re.compile(r" ?\n[ \n]*")
 SENTENCE = re.compile(r"\n|(?<=[.!?;])(?<!\b[A-Z]\.) |(?<=\d)\.(?=[A-Z][a-z])")
 
@@ -86,9 +92,10 @@ def plain(text: str) -> str:
         text = ROW.sub(lambda match: match["row"].replace("|", ": "), RULE.sub("", text)).replace("|", " ")
     if "\\" in text:
         text = _replaced(LATEX_SPACE.sub(" ", LATEX_WORD.sub("", FRACTION.sub(r"(\1)/(\2)", text))), LATEX_SIGNS)
-    text = TIMES.sub("×", BOLD_LETTER.sub(r"(\1)", text)) if "*" in text else text
+    text = TIMES.sub("×", BOLD_LETTER.sub(r"(\1)", TIMES_TEN.sub("^", text))) if "*" in text else text
+    text = SUBSCRIPT.sub(r"\1", ROMAN.sub(lambda match: f"{match[1]} {ROMANS[match[2].lower()]}", text))
     text = LETTER_NUMBER.sub(r"\1", THAT_IS.sub("that is", _replaced(text, PLAIN_SIGNS)))
-    return LINES.sub("\n", BLANKS.sub(" ", AROUND_WORDS.sub(" ", text))).strip()
+    return LINES.sub("\n", BLANKS.sub(" ", QUOTE.sub(" ", text))).strip()
 
 
 def empty(text: str) -> bool:

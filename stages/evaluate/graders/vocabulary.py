@@ -27,14 +27,15 @@ ANSWER_LINE = re.compile(
     re.I,
 )
 NOT_BEFORE = re.compile(
-    rf"(?:{any_of('not')}|[>/]|≠)\W{{0,3}}(?:\w+\W{{1,3}}){{0,3}}$|\b(?:do|does|did|could|would) ?(?:not|n't)\b.*$",
+    rf"(?:{any_of('not')}|[>/]|≠)\W{{0,3}}(?:{ASIAN}{{0,4}}|(?:\w+\W{{1,3}}){{0,3}})$|"
+    r"\b(?:do|does|did|could|would) ?(?:not|n't)\b.*$",
     re.I,
 )
 WRONG_AFTER = re.compile(rf"\W{{0,3}}(?:\w+\W{{1,3}}){{0,3}}?{any_of('wrong')}", re.I)
 SUPPOSED = re.compile(
     r"\b(?:(?:if|wenn|falls|si|если)\b.*\b(?:would|were|had|ware|seria|serait|бы)|"
     r"(?:would|only|might)\b.*\b(?:if|instead)|had (?:s?he|it|they|the)|whether|"
-    r"would (?:point|suggest|indicate|show))\b.*?(?=,? (?:but|however)\b|;|$)|"
+    r"would (?:point|suggest|indicate|show|cause|present|produce|lead|be expected))\b.*?(?=,? (?:but|however)\b|;|$)|"
     r"\b(?:some (?:\w+ )?(?:would|might|may|choose|say|think|prefer|argue)|one (?:might|may|could|would))\b[^,;]*|"
     r"如果.*",
     re.I,
@@ -50,6 +51,15 @@ NEGATIVE_QUESTION = re.compile(
     r"\b(?:not|cannot|n't|except|least|never|false|incorrect|contraindicated)\b[^.?!]*[.?!:]?\s*$", re.I
 )
 SAME = {word: re.compile(pattern, re.I) for word, pattern in WORDS["same"].items()}
+
+
+PHRASES = list(WORDS["phrases"])
+PHRASE = re.compile(rf"(?<![a-z])(?:{'|'.join(f'({one})' for one in WORDS['phrases'].values())})(?![a-z])", re.I)
+
+
+def phrased(text: str) -> str:
+    """The text with other names of several words as the word that stands for them."""
+    return PHRASE.sub(lambda match: PHRASES[match.lastindex - 1], text)
 
 
 @lru_cache(maxsize=100_000)
