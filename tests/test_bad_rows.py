@@ -8,8 +8,8 @@ import dataclasses
 import io
 import json
 import math
-import re
 import os
+import re
 import signal
 import subprocess
 import sys
