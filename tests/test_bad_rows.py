@@ -9,6 +9,7 @@ import io
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -556,9 +557,13 @@ def test_any_row_leaves_its_prompt_and_its_neighbours_as_they_are(formatter, que
     assert hostile["prompt_ids"][len(hostile["prompt_ids"]) - len(last) :] == last
     inside = hostile["prompt_ids"][len(first) : len(hostile["prompt_ids"]) - len(last)]
     assert not set(inside) & set(tokenizer.all_special_ids)
+    assert tokenizer.decode(inside) == prompts.question_text(bad, True)
+    tagged = re.search("</?think>", f"{reasoning}\n{response}", re.IGNORECASE)
+    assert ("completion_ids" in hostile) == (not tagged)
+    if tagged:
+        return
     assert not set(hostile["completion_ids"][:-1]) & set(tokenizer.all_special_ids)
     assert hostile["completion_ids"][-1] == tokenizer.eos_token_id
-    assert tokenizer.decode(inside) == prompts.question_text(bad, True)
     assert tokenizer.decode(hostile["completion_ids"][:-1]) == formatter.completion(bad)
 
 

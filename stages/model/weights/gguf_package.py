@@ -23,7 +23,8 @@ def folder(package: PackageModel) -> Path:
     digest = identity.digest(path)
     if digest != package.sha256:
         raise model_errors.GGUF_DIFFERS(path=path, digest=digest, wanted=package.sha256)
-    key = [path.stem, digest, package.eos_token, package.pad_token]
+    code = Path(gguf_tokenizer.__file__).read_text(encoding="utf-8")  # beside this file's, which the cache reads
+    key = [path.stem, digest, package.eos_token, package.pad_token, code]
     try:
         return cache.cached(key, lambda target: _convert(path, package, target))
     except (NotImplementedError, ValueError) as error:  # an architecture or a quantization that the library lacks
