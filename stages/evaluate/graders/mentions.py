@@ -135,6 +135,16 @@ def _end(here: list[tuple[str, re.Match[str]]], at: int, words: tuple[str, ...],
     return at
 
 
+def expanded(text: str, options: dict[str, str]) -> str:
+    """The text with the abbreviations of an option's parts written out: `IVIG and aspirin`."""
+    parts = [part for option in options.values() for part in JOINED.split(option) if part != option]
+    short_for = {part: abbreviation(part) for part in parts}
+    for short in set(CAPITALS.findall(text)):
+        named = [part for part, pattern in short_for.items() if pattern.fullmatch(short.casefold())]
+        text = re.sub(rf"\b{short}\b", named[0].strip(), text) if len(named) == 1 else text
+    return text
+
+
 def abbreviation(name: str) -> re.Pattern[str]:
     """A pattern of the abbreviations of a name of several words: each word's first letter, others on the way."""
     words = re.findall(r"[^\W\d_]+", fold(name).casefold())

@@ -23,7 +23,7 @@ GREEK = str.maketrans(
     {"α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "κ": "kappa", "λ": "lambda", "μ": "mu"}
 )
 STOP = re.compile(
-    r"an?|the|of|in|on|at|to|for|with|and|by|is|are|be|was|were|this|that|its?|from|as|has|have|both|plus|der|die|la|le|y|et"
+    r"an?|the|of|in|on|at|to|for|with|and|by|is|are|be|was|were|this|that|its?|from|as|has|have|both|remains?|stays?|plus|der|die|la|le|y|et"
 )
 SPELLING = {r"'s\b": "", "sulph": "sulf", r"n't\b": " not", r"\bnon[ -]": "no "}
 SPELLING |= {"no change": "unchanged", "[ao]e": "e", r"(?<=\w)our\b": "or"}
@@ -38,6 +38,7 @@ DENIED = re.compile(
     re.I,
 )
 SHORT, ITEM = re.compile(r"\b[A-Z]{3,6}\b"), re.compile(r"\n(?:[-•+]|\d[.)]) (?=(?:\S+ ?){1,5}(?:\n|$))")
+NAMED_A = re.compile(rf"({vocabulary.any_of('named')}) A\b", re.I)
 CLAUSE = re.compile(r"[,;:]|\b(?:and|but|with|while|whereas)\b")
 DIRECTED = re.compile(rf"\b(?:{WORDS['same']['↑']}|{WORDS['same']['↓']})\b|[↑↓]", re.I)
 TURNING = {"↑", "↓", "no", "normal"}
@@ -63,7 +64,7 @@ def refuses(text: str) -> bool:
 
 def normalised(text: str) -> str:
     """The text in lower case, without accents, Greek letters, possessives and British spellings."""
-    text = vocabulary.phrased(fold(text).casefold()).translate(GREEK)
+    text = vocabulary.phrased(NAMED_A.sub(r"\1 letter-a", fold(text)).casefold()).translate(GREEK)
     for spelling, other in SPELLING.items():
         text = re.sub(spelling, other, text)
     return text
