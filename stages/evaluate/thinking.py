@@ -23,11 +23,18 @@ def split(text: str, tags: tuple[str, str] = TAGS, opened: bool = False) -> Thin
     `opened` says that the prompt ends in the opening tag, as that of R1's own chat template does.
     """
     opening, closing = (re.compile(re.escape(tag), re.I) for tag in tags)
-    if HEADED.match(text) and not closing.search(text):
-        opening, closing = HEADED, HEADING
     ends = [match.span() for match in closing.finditer(text)]
     end, start = ends[-1] if ends else (0, 0)
     if opening.search(text, start) or (opened and not ends):
         return Thinking("open", opening.sub("", text, count=1).strip(), None)
     reasoning = opening.sub("", text[:end], count=1).strip() if ends else None
-    return Thinking("closed" if ends else "none", reasoning, text[start:].strip())
+    answer = text[start:].strip()
+    if tags == TAGS and HEADED.match(answer):
+        return _headed(answer, reasoning)
+    return Thinking("closed" if ends else "none", reasoning, answer)
+
+
+def _headed(text: str, reasoning: str | None) -> Thinking:
+    parts = HEADING.split(text, maxsplit=1)
+    thought = "\n".join(filter(None, [reasoning, HEADED.sub("", parts[0]).strip()]))
+    return Thinking("closed", thought, parts[1].strip()) if len(parts) > 1 else Thinking("open", thought, None)

@@ -90,7 +90,7 @@ def stated(text: str, options: dict[str, str], question: str = "") -> str | None
     named = found.standing or found.dependent
     cut = not FINISHED.search(text) and len(text.split()) > BRIEF
     if cut or len(named) > 1:
-        return None
+        return None if cut else implied.by_question(text, options, question)
     return named.pop() if named else None if found.rejected else implied.by_words(text, options)
 
 

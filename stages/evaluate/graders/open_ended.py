@@ -97,9 +97,10 @@ def matches(text: str, answer: str, question: str = "", relative_tolerance: floa
     called = [BRACKET.sub(" ", answer), *names(answer), *ABBREVIATION.findall(answer)]
     short = abbreviation(called[0])
     called += [one for sentence in said for one in CAPITALS.findall(sentence) if short.fullmatch(one.casefold())]
-    wanted = [one for one in (words(normalised(name)) for name in called) if one] or [words(normalised(answer))]
+    read = {tuple(one.text for one in found): found for found in (words(normalised(name)) for name in called)}
+    wanted = [found for found in read.values() if found] or [words(normalised(answer))]
     negative = bool(vocabulary.NEGATIVE_QUESTION.search(question))
-    return any(_states(normalised(sentence), one, negative) for sentence in said for one in wanted)
+    return any(_states(sentence, one, negative) for sentence in map(normalised, said) for one in wanted)
 
 
 def statements(text: str) -> list[str]:
