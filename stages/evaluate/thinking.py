@@ -29,11 +29,18 @@ class Thinking(NamedTuple):
 def split(text: str, tags: Tags = TAGS) -> Thinking:
     """Split a text at its last closing tag; where an opening one follows that, no answer does."""
     opening, closing = (re.compile(re.escape(tag), re.I) for tag in (tags.opens, tags.closes))
-    if HEADED.match(text) and not closing.search(text):
-        opening, closing = HEADED, HEADING
     ends = [match.span() for match in closing.finditer(text)]
     end, start = ends[-1] if ends else (0, 0)
     if opening.search(text, start) or (tags.opened and not ends):
         return Thinking("open", opening.sub("", text, count=1).strip(), None)
     reasoning = opening.sub("", text[:end], count=1).strip() if ends else None
-    return Thinking("closed" if ends else "none", reasoning, text[start:].strip())
+    answer = text[start:].strip()
+    if HEADED.match(answer):
+        return _headed(answer, reasoning)
+    return Thinking("closed" if ends else "none", reasoning, answer)
+
+
+def _headed(text: str, reasoning: str | None) -> Thinking:
+    parts = HEADING.split(text, maxsplit=1)
+    thought = "\n".join(filter(None, [reasoning, HEADED.sub("", parts[0]).strip()]))
+    return Thinking("closed", thought, parts[1].strip()) if len(parts) > 1 else Thinking("open", thought, None)

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from stages.evaluate.graders import implied, vocabulary
-from stages.evaluate.graders.mentions import LAST, Mention, mentions
+from stages.evaluate.graders.mentions import LAST, Mention, expanded, mentions
 from stages.evaluate.graders.option_lists import without_lists
 from stages.evaluate.graders.plain_text import plain
 from stages.evaluate.graders.vocabulary import any_of
@@ -72,6 +72,7 @@ def stated(text: str, options: dict[str, str], question: str = "") -> str | None
     """The letter of the option that a plain text states, or None."""
     text = vocabulary.phrased(text)
     options = {letter: vocabulary.phrased(plain(option)) for letter, option in options.items()}
+    text = expanded(text, options)
     negative = "no" not in options.values() and vocabulary.NEGATIVE_QUESTION.search(question[-200:]) is not None
     first, *turned = vocabulary.TURN.split(text)
     for part in [*reversed(turned[-LAST:]), first]:
@@ -89,7 +90,7 @@ def stated(text: str, options: dict[str, str], question: str = "") -> str | None
     named = found.standing or found.dependent
     cut = not FINISHED.search(text) and len(text.split()) > BRIEF
     if cut or len(named) > 1:
-        return None
+        return None if cut else implied.by_question(text, options, question)
     return named.pop() if named else None if found.rejected else implied.by_words(text, options)
 
 

@@ -19,12 +19,29 @@ ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e)$")
 SMALL = re.compile(
     r"and|plus|with|together|added|addition|combin(?:ed|ation)|in|an?|the|of|to|be|him|her|it|patient|is|are|s|und|mit|y|con|et|avec|и|с|和|与|及|加"
 )
-TURNING = {"no", "not", "nor", "or", "without", "rather", "than", "but", "normal", "↑", "↓", "positiv", "negativ"}
+TURNING = {
+    "no",
+    "not",
+    "nor",
+    "or",
+    "without",
+    "rather",
+    "than",
+    "but",
+    "alon",
+    "only",
+    "normal",
+    "↑",
+    "↓",
+    "positiv",
+    "negativ",
+}
 ARROW = re.compile(rf"\b(?:{WORDS['same']['↑']}|{WORDS['same']['↓']})\b", re.I)
 GENERIC = {"infection", "disease", "disorder", "syndrome", "condition", "mellitus"}
 JOINED = re.compile(r"\band\b|\bplus\b|\bwith\b|[+&]")
 SHORT = {"yes", "no", "mayb", "tru", "fals", "both", "non"}
 PARTED = re.compile(r"(?<!\b[A-Z])[.:!?\n]\s")
+SPLIT = re.compile(r"[.;:!?\n]\s")
 LETTER = re.compile(r"[A-Za-z](?<!\w.)(?<!°.)(?<!\w['&-].)(?![\w'&-]*\w)")
 NAMED = re.compile(rf"{any_of('named')}[\s:-]{{1,2}}(?:is )?\(?$", re.I)
 NOUN = re.compile(r"\s(?:cells?|lymphocytes?|antigens?|virus|fibers?|waves?|streptococc|symptoms|vitamins?)", re.I)
@@ -113,7 +130,8 @@ def by_text(text: str, options: dict[str, str]) -> list[Mention]:
         for words in known.get(token, ()) if index >= free else ():
             more = 2 if len(words) > 2 or words in joined or words[::-1] in joined else 0
             span = here[index : _end(here, index, words, every, more)]
-            if span and not PARTED.search(text, match.end(), span[-1][1].start()):
+            parted = PARTED if len(span) == len(words) else SPLIT
+            if span and not parted.search(text, match.end(), span[-1][1].start()):
                 free = index + len(span)
                 short = len(words) == 1 and (token in SHORT or len(token) < 3 or token.isdigit())
                 found.append(Mention(match.start(), span[-1][1].end(), next(iter(owners[words])), short=short))
@@ -133,6 +151,16 @@ def _end(here: list[tuple[str, re.Match[str]]], at: int, words: tuple[str, ...],
             return 0
         at += 1
     return at
+
+
+def expanded(text: str, options: dict[str, str]) -> str:
+    """The text with the abbreviations of an option's parts written out: `IVIG and aspirin`."""
+    parts = [part for option in options.values() for part in JOINED.split(option) if part != option]
+    short_for = {part: abbreviation(part) for part in parts}
+    for short in set(CAPITALS.findall(text)):
+        named = [part for part, pattern in short_for.items() if pattern.fullmatch(short.casefold())]
+        text = re.sub(rf"\b{short}\b", named[0].strip(), text) if len(named) == 1 else text
+    return text
 
 
 def abbreviation(name: str) -> re.Pattern[str]:

@@ -43,7 +43,7 @@ HAN_NUMBER = re.compile(rf"([{HAN}两])(?=\s?(?:分|点|个|天|周|$|[.,;\n]))"
 PREFIXES = {"": 1.0, "k": 1e3, "d": 1e-1, "c": 1e-2, "m": 1e-3, "μ": 1e-6, "mc": 1e-6, "u": 1e-6, "n": 1e-9}
 UNITS = {prefix + base: (base, size) for base in ("g", "l", "mol", "m") for prefix, size in PREFIXES.items()}
 UNITS |= {name: (base, size) for base, names in WORDS["units"].items() for name, size in names.items()}
-ASKED_IN = re.compile(r"\b(?:in|as|how many) (?:an? )?([A-Za-zμ%]+)")
+ASKED_IN = re.compile(r"\b(?:in|as|[Hh]ow many) (?:an? )?([A-Za-zμ%]+)")
 
 
 class Reading(NamedTuple):

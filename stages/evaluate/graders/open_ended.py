@@ -23,7 +23,7 @@ GREEK = str.maketrans(
     {"α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "κ": "kappa", "λ": "lambda", "μ": "mu"}
 )
 STOP = re.compile(
-    r"an?|the|of|in|on|at|to|for|with|and|by|is|are|be|was|were|this|that|its?|from|as|has|have|both|plus|der|die|la|le|y|et"
+    r"an?|the|of|in|on|at|to|for|with|and|by|is|are|be|was|were|this|that|its?|from|as|has|have|both|remains?|stays?|plus|der|die|la|le|y|et"
 )
 SPELLING = {r"'s\b": "", "sulph": "sulf", r"n't\b": " not", r"\bnon[ -]": "no "}
 SPELLING |= {"no change": "unchanged", "[ao]e": "e", r"(?<=\w)our\b": "or"}
@@ -38,6 +38,7 @@ DENIED = re.compile(
     re.I,
 )
 SHORT, ITEM = re.compile(r"\b[A-Z]{3,6}\b"), re.compile(r"\n(?:[-•+]|\d[.)]) (?=(?:\S+ ?){1,5}(?:\n|$))")
+NAMED_A = re.compile(rf"({vocabulary.any_of('named')}) A\b", re.I)
 CLAUSE = re.compile(r"[,;:]|\b(?:and|but|with|while|whereas)\b")
 DIRECTED = re.compile(rf"\b(?:{WORDS['same']['↑']}|{WORDS['same']['↓']})\b|[↑↓]", re.I)
 TURNING = {"↑", "↓", "no", "normal"}
@@ -63,7 +64,7 @@ def refuses(text: str) -> bool:
 
 def normalised(text: str) -> str:
     """The text in lower case, without accents, Greek letters, possessives and British spellings."""
-    text = vocabulary.phrased(fold(text).casefold()).translate(GREEK)
+    text = vocabulary.phrased(NAMED_A.sub(r"\1 letter-a", fold(text)).casefold()).translate(GREEK)
     for spelling, other in SPELLING.items():
         text = re.sub(spelling, other, text)
     return text
@@ -96,9 +97,10 @@ def matches(text: str, answer: str, question: str = "", relative_tolerance: floa
     called = [BRACKET.sub(" ", answer), *names(answer), *ABBREVIATION.findall(answer)]
     short = abbreviation(called[0])
     called += [one for sentence in said for one in CAPITALS.findall(sentence) if short.fullmatch(one.casefold())]
-    wanted = [one for one in (words(normalised(name)) for name in called) if one] or [words(normalised(answer))]
+    read = {tuple(one.text for one in found): found for found in (words(normalised(name)) for name in called)}
+    wanted = [found for found in read.values() if found] or [words(normalised(answer))]
     negative = bool(vocabulary.NEGATIVE_QUESTION.search(question))
-    return any(_states(normalised(sentence), one, negative) for sentence in said for one in wanted)
+    return any(_states(sentence, one, negative) for sentence in map(normalised, said) for one in wanted)
 
 
 def statements(text: str) -> list[str]:

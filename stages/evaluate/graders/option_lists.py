@@ -12,7 +12,7 @@ BULLET = r"(?:[-•+] ?|\(?\d[.)] ?)?"
 OPTION = r"(?:[Oo]ption |[Cc]hoice )"
 LINE = re.compile(
     rf"^[ •·+\d.-]{{0,6}}(?P<mark>yes |wrong |{OPTION})?(?P<text>[^\n(:]{{3,80}} \({OPTION}?)?\(?(?P<letter>[A-Z])"
-    r"(?P<behind>\)?(?: ?[).:]+| [—–-]))(?P<rest>.*)$",
+    r"(?P<behind>\)?(?: \([^()\n]{1,40}\))?(?: ?[).:]+| [—–-]))(?P<rest>.*)$",
     re.M,
 )
 RIGHT = re.compile(
