@@ -15,9 +15,10 @@ from stages.evaluate.graders.vocabulary import WORDS, any_of, same
 
 LAST = 300  # letters, texts and sentences from the end that are looked at
 TOKEN = re.compile(rf"\([+-]\)|(?:(?<=\w)|(?<=\w ))[+-](?=[,;.\n]|$)|[<>=≤≥↑↓]|{ASIAN}|(?:(?!{ASIAN})\w)+")
+BRITISH = re.compile(r"[ao](?=e)|(?<=\wo)u(?=rs?$)")
 ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e)$")
 SMALL = re.compile(
-    r"and|plus|with|together|added|addition|combin(?:ed|ation)|in|an?|the|of|to|be|him|her|it|patient|is|are|s|und|mit|y|con|et|avec|и|с|和|与|及|加"
+    r"and|plus|with|together|given|added|addition|combin(?:ed|ation)|in|an?|the|of|to|be|him|her|it|patient|is|are|s|und|mit|y|con|et|avec|и|с|和|与|及|加"
 )
 TURNING = {
     "no",
@@ -109,7 +110,7 @@ def tokens(text: str) -> list[str]:
 
 def _token(word: str) -> str:
     small = SMALL.fullmatch(word if len(word) == 1 else word.casefold())  # `A` may be a letter
-    return "" if small else ENDING.sub("", same(word))
+    return "" if small else ENDING.sub("", same(BRITISH.sub("", word)))
 
 
 def by_text(text: str, options: dict[str, str]) -> list[Mention]:

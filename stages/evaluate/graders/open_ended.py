@@ -64,7 +64,7 @@ def refuses(text: str) -> bool:
 
 def normalised(text: str) -> str:
     """The text in lower case, without accents, Greek letters, possessives and British spellings."""
-    text = vocabulary.phrased(NAMED_A.sub(r"\1 letter-a", fold(text)).casefold()).translate(GREEK)
+    text = vocabulary.phrased(NAMED_A.sub(r"\1 lettera", fold(text))).casefold().translate(GREEK)
     for spelling, other in SPELLING.items():
         text = re.sub(spelling, other, text)
     return text
