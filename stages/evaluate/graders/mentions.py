@@ -16,27 +16,12 @@ from stages.evaluate.graders.vocabulary import WORDS, any_of, same
 LAST = 300  # letters, texts and sentences from the end that are looked at
 TOKEN = re.compile(rf"\([+-]\)|(?:(?<=\w)|(?<=\w ))[+-](?=[,;.\n]|$)|[<>=≤≥↑↓]|{ASIAN}|(?:(?!{ASIAN})\w)+")
 BRITISH = re.compile(r"[ao](?=e)|(?<=\wo)u(?=rs?$)")
-ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e)$")
+ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e|e?ly)$")
 SMALL = re.compile(
     r"and|plus|with|together|given|added|addition|combin(?:ed|ation)|in|an?|the|of|to|be|him|her|it|patient|is|are|s|und|mit|y|con|et|avec|и|с|和|与|及|加"
 )
-TURNING = {
-    "no",
-    "not",
-    "nor",
-    "or",
-    "without",
-    "rather",
-    "than",
-    "but",
-    "alon",
-    "only",
-    "normal",
-    "↑",
-    "↓",
-    "positiv",
-    "negativ",
-}
+TURNING = {"no", "not", "nor", "or", "without", "befor", "after", "rather", "than", "but", "alon", "only"}
+TURNING |= {"normal", "↑", "↓", "positiv", "negativ"}
 ARROW = re.compile(rf"\b(?:{WORDS['same']['↑']}|{WORDS['same']['↓']})\b", re.I)
 GENERIC = {"infection", "disease", "disorder", "syndrome", "condition", "mellitus"}
 JOINED = re.compile(r"\band\b|\bplus\b|\bwith\b|[+&]")
@@ -178,7 +163,7 @@ def names(option: str) -> list[str]:
     found = [option, re.sub(r"\([^()]*[^()+-][^()]*\)", " ", option)]
     found += re.findall(r"^\w+ ([A-Z]+\d+)$", option)
     found.append(re.sub(r"^(.*)\s(?:and|plus|with|\+|&)\s(.*)$", r"\2 \1", option))
-    found.append(re.sub(r"^([\w-]+) ([\w-]+)$", r"\2 \1", option))
+    found.append(re.sub(r"^([\w-]{2,}) ([\w-]{2,})$", r"\2 \1", option))
     return [*found, re.sub(r"^([B-Z])[a-z]{3,} ([a-z]{4,})$", r"\1. \2", option.strip())]
 
 

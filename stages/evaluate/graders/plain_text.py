@@ -25,7 +25,7 @@ SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 POWER = re.compile(r"(?<=[\w)])[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]{1,3}")
 SIGNS = {"−": "-", "‐": "-", "‑": "-", "“": '"', "”": '"', "’": "'", "‘": "'", "。": ". ", "，": ", ", "、": ", "}
 SIGNS |= {"½": ".5", "¼": ".25", "¾": ".75"} | dict.fromkeys("✅✔☑✓", " yes ") | dict.fromkeys("❌✗✘✖", " wrong ")
-SIGNS |= {chr(0x1F170 + index): chr(ord("A") + index) for index in range(26)}
+SIGNS |= {chr(start + index): chr(ord("A") + index) for start in (0x1F150, 0x1F170) for index in range(26)}
 SIGNS |= dict.fromkeys("「」『』«»", '"')
 PLAIN_SIGNS = dict.fromkeys(("->", "⇒", "⟹", "➔"), "→")
 PLAIN_SIGNS |= {">=": "≥", "<=": "≤", "=>": "→", "{": "(", "}": ")", "[": "(", "]": ")", "\t": " "}
