@@ -81,6 +81,8 @@ def stated(text: str, options: dict[str, str], question: str = "") -> str | None
         opening = next(iter(mentions(part, options)), None) if part is not first else None
         if opening and HOLDS.fullmatch(part, 0, opening.start) and opening.letter in found.standing:
             return opening.letter
+        if part is not first and len(found.standing) == 1 and len(part.split()) <= BRIEF:
+            return found.standing.pop()
     if letter := implied.by_value(text, options, question) or implied.denied(text, options, question):
         return letter
     found = _read(text, options, negative)

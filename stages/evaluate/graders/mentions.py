@@ -114,7 +114,7 @@ def by_text(text: str, options: dict[str, str]) -> list[Mention]:
     found, free = [], 0
     for index, (token, match) in enumerate(here):
         for words in known.get(token, ()) if index >= free else ():
-            more = 2 if len(words) > 2 or words in joined or words[::-1] in joined else 0
+            more = 2 if len(words) > 2 or words in joined or words[::-1] in joined else int(len(words) > 1)
             span = here[index : _end(here, index, words, every, more)]
             parted = PARTED if len(span) == len(words) else SPLIT
             if span and not parted.search(text, match.end(), span[-1][1].start()):

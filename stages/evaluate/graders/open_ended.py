@@ -143,7 +143,9 @@ def _states(sentence: str, answer: list[Word], negative: bool) -> bool:
     pairs = set(pairwise(said))
     if any(_letter(one) != _letter(two) and (one, two) not in pairs for one, two in pairwise(needed)):
         return False
-    turned = [(turning, word) for turning, word in pairwise(every) if turning in TURNING and word not in TURNING]
+    turned = [(one.text, two.text) for one, two in pairwise(answer) if one.text in TURNING and two.text not in TURNING]
+    if every[-1] in TURNING:  # `TSH increased, T4 decreased`
+        turned = [(two.text, one.text) for one, two in pairwise(answer) if two.text in TURNING]
     if any(word in here and _turn(sentence, found, word) not in (turning, "") for turning, word in turned):
         return False
     first, last = min(one.start for one in here.values()), max(one.end for one in here.values())
