@@ -3,9 +3,9 @@
 From most to least: an answer line (`Answer: C`, `\\boxed{C}`); a letter, or a text that is called the answer, in a
 sentence that concludes (`so C`, `C is correct`, `the best choice is aspirin`) or holds nothing else; another text
 there; and, in an answer that states nothing so, the only option that it mentions and does not reject, or that it leaves
-when it rejects all others. An option that is rejected, asked about, supposed, or stands in a dependent clause is not
-stated. Two options at once (`B or C`) state none. Lines that go through the options state nothing, except what they
-call right.
+when it rejects all others, or that it implies (graders/implied.py). An option that is rejected, asked about, supposed,
+or stands in a dependent clause is not stated. Two options at once (`B or C`) state none. Lines that go through the
+options state nothing, except what they call right.
 """
 
 import re

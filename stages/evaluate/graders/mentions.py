@@ -2,8 +2,8 @@
 
 A letter is none where it is an article (`A patient`), an initial (`E. coli`), or part of a name (`vitamin C`, `B
 cells`). A text is compared by its words, without endings, small words and connectives (`aspirin plus clopidogrel` is
-`Aspirin and clopidogrel`); directions and signs are words (`high` is `↑`, `(+)` is `positive`); an abbreviation is a
-name too (`PE`). Where a letter and the text beside it disagree, the letter counts.
+`Aspirin and clopidogrel`), of which other words may part two; directions and signs are words (`high` is `↑`, `(+)` is
+`positive`); an abbreviation is a name too (`PE`). Where a letter and the text beside it disagree, the letter counts.
 """
 
 import re
@@ -162,6 +162,7 @@ def names(option: str) -> list[str]:
     """An option's text and other ways to write it: without brackets, halves swapped, `E. coli`."""
     found = [option, re.sub(r"\([^()]*[^()+-][^()]*\)", " ", option)]
     found += re.findall(r"^\w+ ([A-Z]+\d+)$", option)
+    found += re.findall(rf"^(\S+ .*\S) (?:{'|'.join(GENERIC)})$", option)
     found.append(re.sub(r"^(.*)\s(?:and|plus|with|\+|&)\s(.*)$", r"\2 \1", option))
     found.append(re.sub(r"^([\w-]{2,}) ([\w-]{2,})$", r"\2 \1", option))
     return [*found, re.sub(r"^([B-Z])[a-z]{3,} ([a-z]{4,})$", r"\1. \2", option.strip())]
