@@ -64,6 +64,8 @@ FORMS = {
     "JSON": '{{"answer": "{0}"}}',
     "table": "| Question | Answer |\n|---|---|\n| | {0} |\n\nAnswer: {0}",
     "quotation": "> **{0}**",
+    "template heading": "### Response:\n\n{0}",
+    "Windows lines": "{0}\r\n\r\n### Question\r\nAnd now?\r\n\r\n### Answer\r\n{1}",
     "thinking": "<think>Perhaps {1}. The answer is {1}.</think>\n{0}",
     "thinking, opened by the prompt": "Perhaps {1}. The answer is {1}.\n</think>\n\nThe answer is {0}.",
     "a question of its own": "{0}\n\n### Query:\nAnd what now?\n\n### Answer:\n{1}",

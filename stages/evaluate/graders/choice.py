@@ -3,18 +3,18 @@
 From most to least: an answer line (`Answer: C`, `\\boxed{C}`); a letter, or a text that is called the answer, in a
 sentence that concludes (`so C`, `C is correct`, `the best choice is aspirin`) or holds nothing else; another text
 there; and, in an answer that states nothing so, the only option that it mentions and does not reject, or that it leaves
-when it rejects all others. An option that is rejected, asked about, supposed, or stands in a dependent clause is not
-stated. Two options at once (`B or C`) state none. Lines that go through the options state nothing, except what they
-call right.
+when it rejects all others, or that it implies (graders/implied.py). An option that is rejected, asked about, supposed,
+or stands in a dependent clause is not stated. Two options at once (`B or C`) state none. Lines that go through the
+options state nothing, except what they call right.
 """
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
 from stages.evaluate.graders import implied, vocabulary
+from stages.evaluate.graders.groups import groups
 from stages.evaluate.graders.mentions import LAST, Mention, expanded, mentions
 from stages.evaluate.graders.option_lists import without_lists
 from stages.evaluate.graders.plain_text import plain
@@ -24,11 +24,6 @@ FINISHED, BRIEF = re.compile(r"[.!)\"':]$"), 8  # an answer of more than eight w
 LONGEST = 1000  # characters of a sentence
 END = re.compile(r"\n|(?<!\b[A-Z])[.!?;](?=\s|$)|[.!?;](?=\s[^a-z\s]|\s?$)")
 CLAUSE = re.compile(rf"[,;:()—–]|\.\.\.| - |\n|{any_of('but')}|(?P<dependent>{any_of('because')})", re.I)
-CONJUNCTION = re.compile(
-    rf"\W{{0,3}}(?:{any_of('or')}|[/&])\W{{0,3}}(?:(?:option|choice|also|even|an?|the) )?\W?", re.I
-)
-COMMA, DOT = re.compile(r"\)?\s?,\s?\(?"), re.compile(r"\)?(?:[.,]? ?|\n)\(?")
-LIST_END = re.compile(r"\s?(?:$|[.;)\n])")
 HOLDS = re.compile(
     r"(?:\d[.)])?\W*(?:(?:it|this|that|he|she|the|an?|patient|has|have|is|was|be|must|just|yes|no|not|s|d|i|probably|"
     r"certainly|option|choice|letter|number|选项|es|ist|est|la|el|le|die)\b\W*){0,6}",
@@ -41,14 +36,18 @@ HOLDS_BEHIND = re.compile(
 )
 LETTER_BEHIND = re.compile(r"\)?\s?[,:—–-]")
 ANSWER_WORD = re.compile(any_of("answer"), re.I)
-SAYS = re.compile(rf"(?:{any_of('answer', 'is')}|\b(?:boxed|says?|maybe)\b|[:=])[\s:(=-]*(?:the |an? )?$", re.I)
+SAYS = re.compile(
+    rf"(?:{any_of('answer', 'is')}|\b(?:boxed|says?|suggests?|favou?rs?|maybe)\b|[:=])[\s:(=-]*(?:the |an? )?$", re.I
+)
 STRAIGHT = re.compile(rf"(?:{any_of('is')}|[:=])\s?\(?$", re.I)
 OWN_CLAUSE = re.compile(
     r"(?:^|[.?!;:,\n(—–-]|'s|\b(?:but|so|thus|hence|therefore|is|remains|clear|definitely|probably|clearly))\s?\(?"
     r"(?:an? )?$",
     re.I,
 )
-OWN_CLAUSE_END = re.compile(r"\s?的?(?:$|[.,;:!()\n—–]|-\s|(?:because|since|as|it|this|there|they|to)\b|です|입니다)")
+OWN_CLAUSE_END = re.compile(
+    r"\s?的?(?:$|[.,;:!()\n—–]|-\s|(?:because|since|as|it|this|there|they|to|in|for|but)\b|です|입니다)"
+)
 CALLED_WRONG = re.compile(r"\)?\s?[:—–(-]\s?(?:no|wrong|incorrect|false|falsch)\b", re.I)
 BUT = re.compile(r"but|sondern|aber|sino|pero|mais|а|но|而是|但", re.I)
 CALLED_RIGHT = re.compile(
@@ -79,6 +78,9 @@ def stated(text: str, options: dict[str, str], question: str = "") -> str | None
         found = _read(part, options, negative)
         if found.statements:
             return max(found.statements, key=lambda one: one[:2])[2]
+        opening = next(iter(mentions(part, options)), None) if part is not first else None
+        if opening and HOLDS.fullmatch(part, 0, opening.start) and opening.letter in found.standing:
+            return opening.letter
         if part is not first and len(found.standing) == 1 and len(part.split()) <= BRIEF:
             return found.standing.pop()
     if letter := implied.by_value(text, options, question) or implied.denied(text, options, question):
@@ -98,9 +100,9 @@ def _read(text: str, options: dict[str, str], negative: bool) -> Found:
     """What a text says of its options; a `negative` question asks for what is rejected."""
     text = without_lists(text, options)
     found, here = Found([], set(), set(), set()), []
-    groups = [one for one in _groups(text, mentions(text, options)) if any(_own_clause(text, each) for each in one)]
+    joined = [one for one in groups(text, mentions(text, options)) if any(_own_clause(text, each) for each in one)]
     ends = [0, *(match.end() for match in END.finditer(text)), len(text)]
-    for group, following in pairwise([*groups, None]):
+    for group, following in pairwise([*joined, None]):
         here.append(group)
         end = ends[bisect_left(ends, group[-1].end)]  # behind all of `B. Embolism`
         if following is None or following[0].start >= end or following[0].start - here[0][0].start > LONGEST:
@@ -174,22 +176,6 @@ def _bare(text: str, start: int, group: list[Mention]) -> bool:
     end = group[-1].end
     ends = HOLDS_BEHIND.match(text, end) or (not group[0].named and LETTER_BEHIND.match(text, end))
     return bool(ends and len({one.letter for one in group}) == 1 and HOLDS.fullmatch(text, start, group[0].start))
-
-
-def _groups(text: str, found: list[Mention]) -> Iterator[list[Mention]]:
-    """Mentions that are joined: `B or C`, `A, B and D`, and, where the sentence ends there, `A, C.`."""
-    group: list[Mention] = []
-    commas = False
-    for one, following in pairwise([*found, None]):
-        group.append(one)
-        between = text[one.end : following.start] if following else ""
-        if following and CONJUNCTION.fullmatch(between):
-            commas = False
-        elif following and (COMMA if one.named or following.named else DOT).fullmatch(between):
-            commas = True
-        else:
-            yield from [[one] for one in group] if commas and not LIST_END.match(text, one.end) else [group]
-            group, commas = [], False
 
 
 def _own_clause(text: str, one: Mention) -> bool:

@@ -2,8 +2,8 @@
 
 A letter is none where it is an article (`A patient`), an initial (`E. coli`), or part of a name (`vitamin C`, `B
 cells`). A text is compared by its words, without endings, small words and connectives (`aspirin plus clopidogrel` is
-`Aspirin and clopidogrel`); directions and signs are words (`high` is `↑`, `(+)` is `positive`); an abbreviation is a
-name too (`PE`). Where a letter and the text beside it disagree, the letter counts.
+`Aspirin and clopidogrel`), of which other words may part two; directions and signs are words (`high` is `↑`, `(+)` is
+`positive`); an abbreviation is a name too (`PE`). Where a letter and the text beside it disagree, the letter counts.
 """
 
 import re
@@ -15,27 +15,13 @@ from stages.evaluate.graders.vocabulary import WORDS, any_of, same
 
 LAST = 300  # letters, texts and sentences from the end that are looked at
 TOKEN = re.compile(rf"\([+-]\)|(?:(?<=\w)|(?<=\w ))[+-](?=[,;.\n]|$)|[<>=≤≥↑↓]|{ASIAN}|(?:(?!{ASIAN})\w)+")
-ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e)$")
+BRITISH = re.compile(r"[ao](?=e)|(?<=\wo)u(?=rs?$)")
+ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e|e?ly)$")
 SMALL = re.compile(
-    r"and|plus|with|together|added|addition|combin(?:ed|ation)|in|an?|the|of|to|be|him|her|it|patient|is|are|s|und|mit|y|con|et|avec|и|с|和|与|及|加"
+    r"and|plus|with|together|given|added|addition|combin(?:ed|ation)|in|an?|the|of|to|be|him|her|it|patient|is|are|s|und|mit|y|con|et|avec|и|с|和|与|及|加"
 )
-TURNING = {
-    "no",
-    "not",
-    "nor",
-    "or",
-    "without",
-    "rather",
-    "than",
-    "but",
-    "alon",
-    "only",
-    "normal",
-    "↑",
-    "↓",
-    "positiv",
-    "negativ",
-}
+TURNING = {"no", "not", "nor", "or", "without", "befor", "after", "rather", "than", "but", "alon", "only"}
+TURNING |= {"normal", "↑", "↓", "positiv", "negativ"}
 ARROW = re.compile(rf"\b(?:{WORDS['same']['↑']}|{WORDS['same']['↓']})\b", re.I)
 GENERIC = {"infection", "disease", "disorder", "syndrome", "condition", "mellitus"}
 JOINED = re.compile(r"\band\b|\bplus\b|\bwith\b|[+&]")
@@ -109,7 +95,7 @@ def tokens(text: str) -> list[str]:
 
 def _token(word: str) -> str:
     small = SMALL.fullmatch(word if len(word) == 1 else word.casefold())  # `A` may be a letter
-    return "" if small else ENDING.sub("", same(word))
+    return "" if small else ENDING.sub("", same(BRITISH.sub("", word)))
 
 
 def by_text(text: str, options: dict[str, str]) -> list[Mention]:
@@ -128,7 +114,7 @@ def by_text(text: str, options: dict[str, str]) -> list[Mention]:
     found, free = [], 0
     for index, (token, match) in enumerate(here):
         for words in known.get(token, ()) if index >= free else ():
-            more = 2 if len(words) > 2 or words in joined or words[::-1] in joined else 0
+            more = 2 if len(words) > 2 or words in joined or words[::-1] in joined else int(len(words) > 1)
             span = here[index : _end(here, index, words, every, more)]
             parted = PARTED if len(span) == len(words) else SPLIT
             if span and not parted.search(text, match.end(), span[-1][1].start()):
@@ -176,8 +162,9 @@ def names(option: str) -> list[str]:
     """An option's text and other ways to write it: without brackets, halves swapped, `E. coli`."""
     found = [option, re.sub(r"\([^()]*[^()+-][^()]*\)", " ", option)]
     found += re.findall(r"^\w+ ([A-Z]+\d+)$", option)
+    found += re.findall(rf"^(\S+ .*\S) (?:{'|'.join(GENERIC)})$", option)
     found.append(re.sub(r"^(.*)\s(?:and|plus|with|\+|&)\s(.*)$", r"\2 \1", option))
-    found.append(re.sub(r"^([\w-]+) ([\w-]+)$", r"\2 \1", option))
+    found.append(re.sub(r"^([\w-]{2,}) ([\w-]{2,})$", r"\2 \1", option))
     return [*found, re.sub(r"^([B-Z])[a-z]{3,} ([a-z]{4,})$", r"\1. \2", option.strip())]
 
 

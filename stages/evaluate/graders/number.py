@@ -72,7 +72,6 @@ GENERAL = re.compile(
     r"patients?|those|each|every|any|with an?|in this score|when)\b",
     re.I,
 )
-EACH = re.compile(r"\W*(?:each|every)\b", re.I)
 OTHER = re.compile(any_of("other"), re.I)
 COUNTED = re.compile(r"\b(?:score|count|points|scale|criteria|total)\b", re.I)
 
@@ -146,7 +145,7 @@ def _results(text: str, cue: re.Pattern[str]) -> Iterator[tuple[int, Reading | N
                 yield 2, reading(part, *bare.span("number"))
                 continue
         line = ANSWER_LINE.match(part)
-        general = GENERAL.match(part) is not None and (part != text.strip() or EACH.match(part) is not None)
+        general = GENERAL.match(part) is not None and (part != text.strip() or part[:5].lower() in ("each ", "every"))
         start = strong = 0
         for tie, following in pairwise([*cue.finditer(part), None]):
             strong = bool(tie["strong"]) or (strong and not CLAUSE.search(part, start, tie.start()))

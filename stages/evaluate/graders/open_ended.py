@@ -33,12 +33,13 @@ TOKEN = re.compile(rf"\d+(?:[.,]\d+)*(?:\s?(?:[–-]|to)\s?\d+(?:[.,]\d+)*)?|{AS
 YES_NO = {"A": "yes", "B": "no"}
 WHOLE_NUMBER = re.compile(rf"{numerals.NUMBER}\s?[^\W\d_]*[%°]?[CF]?\.?")
 DENIED = re.compile(
-    r"(?:,\s?(?:and |but )?(?:no|rather than|unlike)\b|虽然|尽管|"
+    r"(?:,\s?(?:and |but )?(?:no|rather than|unlike)\b|,\s?(?:而?不是|而非|并非)|虽然|尽管|"
     r"\b(?:while|although|though|whereas|unlike|obwohl|aunque|bien que)\b)[^,;]*",
     re.I,
 )
 SHORT, ITEM = re.compile(r"\b[A-Z]{3,6}\b"), re.compile(r"\n(?:[-•+]|\d[.)]) (?=(?:\S+ ?){1,5}(?:\n|$))")
 NAMED_A = re.compile(rf"({vocabulary.any_of('named')}) A\b", re.I)
+HYPHEN = re.compile(r"\b([A-Za-z]{1,20})-([a-z]{1,20})\b")
 CLAUSE = re.compile(r"[,;:]|\b(?:and|but|with|while|whereas)\b")
 DIRECTED = re.compile(rf"\b(?:{WORDS['same']['↑']}|{WORDS['same']['↓']})\b|[↑↓]", re.I)
 TURNING = {"↑", "↓", "no", "normal"}
@@ -64,7 +65,7 @@ def refuses(text: str) -> bool:
 
 def normalised(text: str) -> str:
     """The text in lower case, without accents, Greek letters, possessives and British spellings."""
-    text = vocabulary.phrased(NAMED_A.sub(r"\1 letter-a", fold(text)).casefold()).translate(GREEK)
+    text = vocabulary.phrased(NAMED_A.sub(r"\1 lettera", fold(text))).casefold().translate(GREEK)
     for spelling, other in SPELLING.items():
         text = re.sub(spelling, other, text)
     return text
@@ -97,6 +98,8 @@ def matches(text: str, answer: str, question: str = "", relative_tolerance: floa
     called = [BRACKET.sub(" ", answer), *names(answer), *ABBREVIATION.findall(answer)]
     short = abbreviation(called[0])
     called += [one for sentence in said for one in CAPITALS.findall(sentence) if short.fullmatch(one.casefold())]
+    called.append(HYPHEN.sub(r"\1\2", answer))
+    said = [HYPHEN.sub(lambda one: one[1] + one[2] if one[1] + one[2] in called[-1] else one[0], part) for part in said]
     read = {tuple(one.text for one in found): found for found in (words(normalised(name)) for name in called)}
     wanted = [found for found in read.values() if found] or [words(normalised(answer))]
     negative = bool(vocabulary.NEGATIVE_QUESTION.search(question))
@@ -140,7 +143,9 @@ def _states(sentence: str, answer: list[Word], negative: bool) -> bool:
     pairs = set(pairwise(said))
     if any(_letter(one) != _letter(two) and (one, two) not in pairs for one, two in pairwise(needed)):
         return False
-    turned = [(turning, word) for turning, word in pairwise(every) if turning in TURNING and word not in TURNING]
+    turned = [(one.text, two.text) for one, two in pairwise(answer) if one.text in TURNING and two.text not in TURNING]
+    if every[-1] in TURNING:  # `TSH increased, T4 decreased`
+        turned = [(two.text, one.text) for one, two in pairwise(answer) if two.text in TURNING]
     if any(word in here and _turn(sentence, found, word) not in (turning, "") for turning, word in turned):
         return False
     first, last = min(one.start for one in here.values()), max(one.end for one in here.values())

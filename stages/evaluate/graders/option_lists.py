@@ -16,7 +16,8 @@ LINE = re.compile(
     re.M,
 )
 RIGHT = re.compile(
-    r"[—–:(→,-]\s?(?:this is )?(?:the )?(?:correct|right(?! \w)|best|most likely|true|yes|fits|正确)\b|"
+    r"[—–:(→,-]\s?(?:this is )?(?:the )?(?:correct|right(?! \w)|best|most likely|true|yes|fits|正确)\b"
+    r"(?!.*: ?(?:no|wrong|false) ?$)|"
     r"^[).:]+\s?(?:correct|yes|true)\b|\byes$",
     re.I,
 )

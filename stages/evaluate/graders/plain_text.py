@@ -11,7 +11,7 @@ LIMIT = 40_000  # characters; of a longer answer the end is read
 ANOTHER = re.compile(
     r"<\|?/?(?:im_start|im_end|eot_id|start_header_id|endoftext|end_of_text|begin_of_text|user|end_of_turn|"
     r"start_of_turn|s)\|?>|\[/?INST\]|"
-    r"^[ \t]*(?:#{1,6}[ \t]*(?:query|question|task|instruction|input|problem)s?\b[ \t\d]{0,4}(?::|$)|"
+    r"^[ \t]*(?:#{1,6}[ \t]*(?:query|question|task|instruction|input|problem)s?\b[ \t\d]{0,4}(?::|\r?$)|"
     r"(?:\*\*)?(?:(?:next |new )?(?:question|query|user|human|instruction)|q|frage|pregunta|вопрос|问题|题目|問題|질문|"
     r"السؤال)[ \t\d]{0,4}(?:\*\*)?[:：])",
     re.I | re.M,
@@ -25,13 +25,13 @@ SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 POWER = re.compile(r"(?<=[\w)])[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]{1,3}")
 SIGNS = {"−": "-", "‐": "-", "‑": "-", "“": '"', "”": '"', "’": "'", "‘": "'", "。": ". ", "，": ", ", "、": ", "}
 SIGNS |= {"½": ".5", "¼": ".25", "¾": ".75"} | dict.fromkeys("✅✔☑✓", " yes ") | dict.fromkeys("❌✗✘✖", " wrong ")
-SIGNS |= {chr(0x1F170 + index): chr(ord("A") + index) for index in range(26)}
+SIGNS |= {chr(start + index): chr(ord("A") + index) for start in (0x1F150, 0x1F170) for index in range(26)}
 SIGNS |= dict.fromkeys("「」『』«»", '"')
 PLAIN_SIGNS = dict.fromkeys(("->", "⇒", "⟹", "➔"), "→")
 PLAIN_SIGNS |= {">=": "≥", "<=": "≤", "=>": "→", "{": "(", "}": ")", "[": "(", "]": ")", "\t": " "}
 PLAIN_SIGNS |= dict.fromkeys('*`$#"_\0', " ")
 LATIN = {"А": "A", "В": "B", "С": "C", "Е": "E", "Α": "A", "Β": "B", "Ε": "E"}
-LOOKALIKE = re.compile(rf"(?<!\w)[{''.join(LATIN)}](?=\s?(?:[.,;:)!\n]|$))")
+LOOKALIKE = re.compile(rf"(?<!\w)[{''.join(LATIN)}](?=\s?(?:[.,;:)!*_<\n]|$))")
 ASIAN = "[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
 SCRIPTS_MEET = re.compile(rf"(?<={ASIAN})(?=[^\W_])(?!{ASIAN})|(?<=[^\W_])(?<!{ASIAN})(?={ASIAN})")
 ANSWER_TAG, CELL = re.compile(r"<(/?)answer>", re.I), re.compile(r"</t[dh]>\s*<t[dh]\b[^<>]{0,40}>", re.I)
@@ -48,6 +48,7 @@ LATEX_WORD = re.compile(r"\\(?:text|textbf|textit|mathbf|mathrm|mathit|left|righ
 FRACTION = re.compile(r"\\[dt]?frac\{([^{}]{0,80})\}\{([^{}]{0,80})\}")
 LATEX_SIGNS = {"\\boxed": " boxed: ", "\\times": "×", "\\cdot": "×", "\\approx": "≈", "\\%": "%", "\\frac": " "}
 SUBSCRIPT = re.compile(r"_\{?(\d+)\}?")
+RESPONSE = re.compile(r"\A\s*#{1,6}[ \t]*response\b[^\w\n]{0,4}\n", re.I)  # the template's own heading
 ROMAN = re.compile(r"\b(type|stage|grade|class|factor|phase) (i{1,3}|iv|v)\b", re.I)
 ROMANS = {"i": "1", "ii": "2", "iii": "3", "iv": "4", "v": "5"}
 LATEX_SPACE = re.compile(r"\\[,;:! \[\]()]")
@@ -93,8 +94,9 @@ def plain(text: str) -> str:
     if "\\" in text:
         text = _replaced(LATEX_SPACE.sub(" ", LATEX_WORD.sub("", FRACTION.sub(r"(\1)/(\2)", text))), LATEX_SIGNS)
     text = TIMES.sub("×", BOLD_LETTER.sub(r"(\1)", TIMES_TEN.sub("^", text))) if "*" in text else text
-    text = SUBSCRIPT.sub(r"\1", ROMAN.sub(lambda match: f"{match[1]} {ROMANS[match[2].lower()]}", text))
-    text = LETTER_NUMBER.sub(r"\1", THAT_IS.sub("that is", _replaced(text, PLAIN_SIGNS)))
+    text = _replaced(SUBSCRIPT.sub(r"\1", RESPONSE.sub("", text, count=1)), PLAIN_SIGNS)
+    text = ROMAN.sub(lambda match: f"{match[1]} {ROMANS[match[2].lower()]}", text)
+    text = LETTER_NUMBER.sub(r"\1", THAT_IS.sub("that is", text))
     return LINES.sub("\n", BLANKS.sub(" ", QUOTE.sub(" ", text))).strip()
 
 

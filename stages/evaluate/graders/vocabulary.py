@@ -37,12 +37,13 @@ SUPPOSED = re.compile(
     r"(?:would|only|might)\b.*\b(?:if|instead)|had (?:s?he|it|they|the)|whether|"
     r"would (?:point|suggest|indicate|show|cause|present|produce|lead|be expected))\b.*?(?=,? (?:but|however)\b|;|$)|"
     r"\b(?:some (?:\w+ )?(?:would|might|may|choose|say|think|prefer|argue)|one (?:might|may|could|would))\b[^,;]*|"
-    r"如果.*",
+    r"\bdifferential\b.*?(?=,? (?:but|however)\b|;|$)|如果.*",
     re.I,
 )
 PERHAPS = re.compile(any_of("perhaps"), re.I)
 TURN = re.compile(
     rf"(?:^|[.!?\n…—–;:,-] ?)(?:(?:but|no|hmm|oh|and),? ){{0,3}}{any_of('turn')}|"
+    r"(?<=[.!] )no(?=, (?!it|this|that|there|the|he|she|they)\w)|"
     r"(?<=\w)(?:[,…—–]|\.\.\.| -) ?(?:no|nein|нет|不)(?=\s?[,—–-])",
     re.I,
 )
