@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from stages.data import data_errors, prompts
 from stages.files import records
-from stages.model import base_model, checks, plain_english
+from stages.model import architecture, base_model, plain_english
 from stages.params.schema import Params
 from stages.runtime import stage
 
@@ -28,7 +28,7 @@ BATCH = 1000
 
 def main(params: Params) -> str:
     """Write data/prompts and the token statistics; returns the summary."""
-    checks.pipeline(params)  # before a model is downloaded
+    architecture.check(params)  # before a model is downloaded
     tokenizer = base_model.tokenizer(params.model)
     words = plain_english.tokens_per_word(tokenizer)
     formatter = prompts.Formatter(tokenizer, params.prompt)

@@ -8,7 +8,7 @@ TEMPLATES = (".j2", ".css", ".js")  # read by the modules beside them
 # What can change no byte of a result: the schema of params, which holds no value; how a stage is run, resumed and
 # tracked; what a person reads where it fails; how long a hub is waited for; how much memory is foretold.
 EXEMPT = re.compile(
-    r"stages/(params/|runtime/(?!processor)|files/(errors|hub)\.py|model/(checks|memory/__init__|memory/training)\.py|.*_errors\.py)"
+    r"stages/(params/|runtime/(?!processor)|files/(errors|hub)\.py|model/(architecture|checks|memory/__init__|memory/training)\.py|.*_errors\.py)"
 )
 
 

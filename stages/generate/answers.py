@@ -12,7 +12,7 @@ from tqdm import tqdm
 from stages.files import records
 from stages.files.records import Row
 from stages.generate import engine, generate, generation_errors, likelihood
-from stages.model import checks, load, memory
+from stages.model import architecture, load, memory
 from stages.model.memory import generation as generation_memory
 from stages.params.schema import Generation, Model, Params
 from stages.runtime import costs
@@ -29,8 +29,7 @@ def settings(params: Params) -> list[Model | Generation]:
 
 def load_model(params: Params, adapter: Path | None = None, scale: float = 1.0, merge_tolerance: float = 0.0) -> Any:
     """The LoadedModel that answers: the base, with the adapter times `scale` where given."""
-    checks.pipeline(params)  # now, not once all is answered and the training begins
-    engine(params.generation).check(load.config(params.model))
+    architecture.check(params)  # now, not once all is answered and the training begins
     return load.for_answers(settings(params)[0], adapter, scale, merge_tolerance)
 
 

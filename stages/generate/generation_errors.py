@@ -4,10 +4,6 @@ from stages.files.errors import Text
 
 ANSWERS, LOSSES = "answers", "reference loss"  # of the progress bars
 SUMMARY = "{answers} answers, {tokens} tokens, {stopped} ended by themselves"
-NEEDS_FULL_ATTENTION = Text(
-    "generation.engine: continuous cannot run {model_type}, whose attention is not full everywhere: "
-    "set it to transformers"
-)
 OTHER_ATTENTION = Text(
     "generation.engine: continuous does not reproduce the attention of {model_type}: set it to transformers"
 )

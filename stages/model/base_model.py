@@ -18,6 +18,11 @@ def folder(model: Model) -> Path:
     return SOURCES[model.source].folder(getattr(model, model.source))
 
 
+def config_folder(model: Model) -> Path:
+    """A folder with the base model's config: of a hub model it is fetched without the weights."""
+    return hub_model.config_folder(model.hub) if model.source == "hub" else folder(model)
+
+
 def base_reference(model: Model) -> tuple[str, str | None]:
     """The base model's name and revision in an adapter's config, the same on every machine."""
     return (model.hub.path, model.hub.revision) if model.source == "hub" else (BASE_LINK, None)

@@ -4,7 +4,6 @@ No stage depends on this file: an output that exists passed them.
 """
 
 import json
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from typing import Any
 
 from stages.files.errors import UserError, explained, one_line
 from stages.model import model_errors
-from stages.params.schema import HubModel, Lora, Model, Params
+from stages.params.schema import HubModel, Model, Params
 
 RETRAIN = "`dvc repro` trains one"
 
@@ -77,12 +76,17 @@ def cache_writable(folder: Path, variable: str) -> None:
 
 
 def snapshot(folder: Path, hub: HubModel) -> None:
-    """Raise UserError for a model without safetensors, or that needs its own code (auto_map)."""
+    """Raise UserError for a model without safetensors, or that needs its own code."""
+    if not list(folder.glob("*.safetensors")):
+        raise UserError(f"{model_errors.HUB_NAME.format(hub=hub)}: it has no safetensors: choose one that has")
+    own_code(folder, hub)
+
+
+def own_code(folder: Path, hub: HubModel) -> None:
+    """Raise UserError for a model whose config is missing, or wants code of its own to be run (auto_map)."""
     from transformers import CONFIG_MAPPING
 
     name = model_errors.HUB_NAME.format(hub=hub)
-    if not list(folder.glob("*.safetensors")):
-        raise UserError(f"{name}: it has no safetensors: choose one that has")
     config = _json_object(folder / "config.json")
     if config is None:
         raise UserError(f"{name}: its config.json is missing, or no JSON object: choose another")
@@ -109,34 +113,6 @@ def readable(model: Model, folder: Path) -> Iterator[None]:
             name = model_errors.HUB_NAME.format(hub=model.hub)
             remedy = f"choose another, or remove {folder} if its files are damaged"
         raise UserError(f"{name}: cannot be loaded ({type(error).__name__}): {one_line(error)}: {remedy}") from None
-
-
-def lora_targets(network: Any, lora: Lora) -> None:
-    """Raise UserError for a target module or layer that the model lacks: PEFT ignores it."""
-    modules = dict(network.named_modules())
-    layers = {name: int(match[1]) for name in modules if (match := re.match(r".*?\.[^.]*\.(\d+)\.", name))}
-    found = {
-        target: [name for name in modules if name == target or name.endswith(f".{target}")]
-        for target in lora.target_modules
-    }
-    embeddings = network.get_input_embeddings(), network.get_output_embeddings()
-    if missing := [target for target, names in found.items() if not names]:
-        matrices = [name for name, module in modules.items() if _is_matrix(module) and module not in embeddings]
-        choice = ", ".join(sorted({name.rpartition(".")[2] for name in matrices}))
-        raise UserError(f"lora.target_modules: {', '.join(missing)}: the model has no such module: choose of {choice}")
-    for target, names in found.items():
-        if any(modules[name] is embedding for name in names for embedding in embeddings):
-            raise UserError(f"lora.target_modules: {target}: embeddings stay frozen here: leave it out")
-    if lora.layers_to_transform is None:
-        return
-    there = {layers[name] for names in found.values() for name in names if name in layers}
-    if missing := [str(layer) for layer in lora.layers_to_transform if layer not in there]:
-        choice = f"choose of {min(there)} to {max(there)}, or null" if there else "set it to null"
-        raise UserError(f"lora.layers_to_transform: {', '.join(missing)}: the model has no such layer: {choice}")
-    chosen = set(lora.layers_to_transform)
-    for target, names in found.items():
-        if target not in modules and not any(layers.get(name) in chosen for name in names):
-            raise UserError(f"lora.target_modules: {target}: it is in none of lora.layers_to_transform: leave one out")
 
 
 def trained(tuned: Any) -> None:
@@ -186,10 +162,6 @@ def _card() -> str:
     import torch
 
     return "{} (compute capability {}.{})".format(torch.cuda.get_device_name(0), *torch.cuda.get_device_capability(0))
-
-
-def _is_matrix(module: Any) -> bool:
-    return getattr(getattr(module, "weight", None), "ndim", 0) == 2
 
 
 def _json_object(path: Path) -> dict[str, Any] | None:

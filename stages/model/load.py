@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.data import chat_template
-from stages.model import base_model, checks
+from stages.model import architecture, base_model, checks
 from stages.model.adapter import attach
 from stages.model.backends import hf_peft, unsloth_peft
 from stages.params.schema import Lora, Model
@@ -22,15 +22,6 @@ class LoadedModel:
     tokenizer: Any
     stop_ids: frozenset[int]
     cache: dict[str, Any] = field(default_factory=dict)  # what an engine keeps from call to call
-
-
-def config(model: Model) -> Any:
-    """The base model's config, read without its weights."""
-    from transformers import AutoConfig
-
-    base = base_model.folder(model)
-    with checks.readable(model, base):
-        return AutoConfig.from_pretrained(base, trust_remote_code=False)
 
 
 def for_answers(model: Model, adapter: Path | None, scale: float, merge_tolerance: float = 0.0) -> LoadedModel:
@@ -65,7 +56,7 @@ def for_training(model: Model, lora: Lora, seed: int, gradient_checkpointing: bo
     backend, base = BACKENDS[model.backend], base_model.folder(model)
     with checks.readable(model, base):
         network = backend.load_to_train(base, model)
-    checks.lora_targets(network, lora)
+    architecture.lora_targets(network, lora)
     tuned = backend.with_new_adapter(network, model, lora, seed, gradient_checkpointing)
     config = tuned.peft_config["default"]
     config.base_model_name_or_path, config.revision = base_model.base_reference(model)

@@ -46,3 +46,7 @@ HEAD_UNKNOWN = Text(
     "another model"
 )
 ADAPTER_REFUSED = Text("{folder}: no adapter for this model ({error}): `dvc repro` trains one")
+NEEDS_FULL_ATTENTION = Text(
+    "generation.engine: continuous cannot run {model_type}, whose attention is not full everywhere: "
+    "set it to transformers"
+)

@@ -11,6 +11,7 @@ from typing import Any
 
 from stages.generate import generation_errors
 from stages.generate.piece import Piece
+from stages.model.architecture import full_attention
 from stages.model.memory.generation import PREFILL_TOKENS
 from stages.params.schema import Generation
 
@@ -23,14 +24,6 @@ def independent(model: Any) -> bool:
     """Whether an answer depends on its own prompt alone, to the bit: not on a GPU."""
     # On a CPU each prompt is read alone and every step has the same shape. On a GPU kernels are chosen by the batch.
     return model.network.device.type == "cpu"
-
-
-def check(config: Any) -> None:
-    """Raise UserError for a model with other than full causal attention, by its config."""
-    from stages.model.ops import varlen_attention
-
-    if not varlen_attention.plain(config):
-        raise generation_errors.NEEDS_FULL_ATTENTION(model_type=config.model_type)
 
 
 def generate(
@@ -79,7 +72,7 @@ def _steps(model: Any, settings: Generation, length: int) -> Any:
     from stages.generate.engines.steps import Steps
 
     network = model.network.get_base_model() if hasattr(model.network, "get_base_model") else model.network
-    check(network.config)
+    full_attention("continuous", network.config)
     size = min(settings.batch_size, settings.chunk_size)
     length = -(-length // LENGTHS) * LENGTHS
     made = model.cache.pop("steps", None)  # a call that has not ended keeps its own

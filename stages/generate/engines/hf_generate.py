@@ -15,10 +15,6 @@ def independent(model: Any) -> bool:
     return False
 
 
-def check(config: Any) -> None:
-    """Any model will do."""
-
-
 def generate(model: Any, prompts: list[list[int]], settings: Generation) -> Iterator[Piece]:
     """Yield the tokens of each answer as they come, batch by batch."""
     # Neighbours in length share a batch, for less padding; the longest first, so that a lack of memory shows at once.
