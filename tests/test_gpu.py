@@ -92,7 +92,7 @@ def test_graphs_answer_by_the_head_of_a_family(name, tmp_path):
     from stages.generate import generate
 
     folder = make(name, tmp_path)
-    network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, device_map="auto")
+    network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, device_map={"": 0})
     tokens = AutoTokenizer.from_pretrained(folder)
     model = load.LoadedModel(network, tokens, frozenset({tokens.eos_token_id}))
     settings = small().generation.model_copy(update={"batch_size": 3, "chunk_size": 5, "max_new_tokens": 20})
