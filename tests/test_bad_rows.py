@@ -88,6 +88,10 @@ ERRORS = [
     "#NV",
     "Err:508",
     "#n/a",
+    "#VALEUR !",
+    "#N/DISP",
+    "#I/T",
+    "####",
 ]
 CONTROLS = ["a\0b", "\x1b[2Jx", "q\x07q", "del\x7fdel", "it\x92s"]
 

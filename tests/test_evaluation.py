@@ -58,6 +58,7 @@ def ask(values, tmp_path, monkeypatch):
         "(A) Aspirin\r\n\r\n  (B)  Iron \r\n(C) Rest",
         "A: Aspirin\nB: Iron\nC: Rest",
         "B. Iron\nC. Rest\nA. Aspirin",
+        ["B. Iron", "(C) Rest", "A) Aspirin"],
     ],
     ids=repr,
 )
@@ -102,6 +103,10 @@ def test_what_is_no_set_of_options_is_none(given):
 def test_a_line_of_blanks_takes_no_time():
     assert options_of("A." + " " * 400_000 + "\nB. x") == {}  # a quadratic pattern would take minutes
     assert options_of("A. " + "x " * 200_000 + "\nB. y")["B"] == "y"
+
+
+def test_a_list_of_short_species_names_has_no_letters_of_its_own():
+    assert options_of(["E. coli", "B. cereus"]) == {"A": "E. coli", "B": "B. cereus"}
 
 
 def test_there_may_be_as_many_options_as_letters():
@@ -223,6 +228,13 @@ def test_one_question_with_other_options_is_another_question(ask):
     kept, cleaner = ask([*rows, *again], {"options": "o"})
     assert [row["options"]["A"] for row in kept] == [f"Statement {index}" for index in range(4)]
     assert cleaner.dropped == {"duplicate question": 2}
+
+
+@pytest.mark.parametrize("other", ["HBsAg (+)", "HBsAg +", "HBsAg ↑", "HBsAg < 5", "HBsAg ≥ 5"])
+def test_options_that_differ_in_a_sign_make_another_question(other, ask):
+    rows = [{"q": "Which result?", "a": "A", "o": [one, "none"]} for one in ("HBsAg (-)", "HBsAg > 5", other)]
+    kept, _ = ask(rows, {"options": "o"})
+    assert len(kept) == 3
 
 
 @pytest.mark.parametrize(

@@ -319,7 +319,11 @@ def line_ends(text, rng):
     return " ".join(w if at % 4 or not w.isalpha() else f"{w[:3]}-\n{w[3:]}" for at, w in enumerate(words))
 
 
+SMALL = str.maketrans("abcdefghiklmnoprtuvwyz", "ᴀʙᴄᴅᴇꜰɢʜɪᴋʟᴍɴᴏᴘʀᴛᴜᴠᴡʏᴢ")
 OVERLAPS = {
+    "small capitals": (1.0, lambda row, rng: [row["question"].translate(SMALL)]),
+    "HTML": (1.0, lambda row, rng: ["<p>" + row["question"].replace(" ", "&nbsp;<b>") + "</b></p>"]),
+    "underscores": (1.0, lambda row, rng: ["_".join(row["question"].split())]),
     "look-alike letters": (1.0, lambda row, rng: [row["question"].translate(LOOKALIKE)]),
     "no spaces": (1.0, lambda row, rng: ["".join(row["question"].split())]),
     "hyphens at line ends": (1.0, lambda row, rng: [line_ends(row["question"], rng)]),

@@ -5,6 +5,7 @@ Unusable rows are dropped and counted by reason. A row whose reasoning or respon
 to answer where no grader reads. In a question, these and the texts of special tokens are plain text.
 """
 
+import html
 import math
 import re
 import unicodedata
@@ -23,14 +24,18 @@ LONGEST = 500_000  # characters; prompt.max_length allows no more than 131,072 t
 # All but tab, line ends and form feed: they come from another encoding, or from a file that is no text.
 CONTROL = re.compile("[\0-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 HALF = re.compile("[\ud800-\udfff]")
-# A whole cell of a spreadsheet's error, in any language: #NAME?, #DIV/0!, #BEZUG!, #N/A, #NV, Err:508.
-ERROR = re.compile(r"#\S{1,20}[!?]|#(?:N/?[ADV]|GETTING_DATA)|Err:5\d\d", re.IGNORECASE)
+# A whole cell of a spreadsheet's error, in any language: #NAME?, #VALEUR !, #N/A, #I/T, #NV, ####, Err:508.
+ERROR = re.compile(
+    r"#\S{1,20}\s?[!?]|#[^\W\d]/[^\W\d]{1,4}|#(?:N[ADV]|YOK|GETTING_DATA|#{3,})|Err:5\d\d", re.IGNORECASE
+)
 # Casefolded Cyrillic, Greek, Armenian and other letters that look like Latin ones.
 LOOKALIKES = str.maketrans(
-    "авекмнорстухѕіјԁһԛԝӏг" + "αεικνορτυχηγ" + "օոսհ" + "ıɑɡøłđħ",
-    "abekmhopctyxsijdhqwlr" + "aeikvoptuxny" + "onuh" + "iagoldh",
+    "авекмнорстухѕіјԁһԛԝӏг" + "αεικνορτυχηγ" + "օոսհ" + "ıɑɡøłđħŧƀ" + "ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘǫʀꜱᴛᴜᴠᴡʏᴢ",
+    "abekmhopctyxsijdhqwlr" + "aeikvoptuxny" + "onuh" + "iagoldhtb" + "abcdefghijklmnopqrstuvwyz",
 )
 TAG = re.compile(r"</?think>", re.IGNORECASE)
+SIGN = re.compile(r"[+<>≤≥=±↑↓]|(?<!\w)[-−]|[-−](?!\w)")
+HTML = re.compile(r"</?[a-z][^<>]{0,80}>", re.IGNORECASE)
 
 
 def source(dataset: Dataset) -> tuple[Iterator[Row], dict[str, str], str]:
@@ -123,17 +128,19 @@ def flaw(text: str) -> str | None:
 def normalise(question: str) -> str:
     """A question without case, punctuation, accents, look-alikes: equal ones are one question.
 
-    Format characters, such as a zero-width space or a soft hyphen, are left out.
+    Format characters, such as a zero-width space or a soft hyphen, are left out, and so is HTML.
     """
+    question = HTML.sub(" ", html.unescape(question))
     if not question.isascii():
         text = unicodedata.normalize("NFKD", question).casefold().translate(LOOKALIKES)
         question = "".join(one for one in text if not unicodedata.combining(one) and unicodedata.category(one) != "Cf")
-    return " ".join(re.findall(r"\w+", question.casefold()))
+    return " ".join(re.findall(r"[^\W_]+", question.casefold()))
 
 
 def hash_of(question: str, options: Iterable[str] = ()) -> int:
-    """64 bits of the SHA-256 of the normalised question and its options, in any order."""
-    return int(records.fingerprint("\n".join([normalise(question), *sorted(map(normalise, options))])), 16)
+    """64 bits of the SHA-256 of the normalised question and its options, in any order, with signs as in `HBsAg (-)`."""
+    asked = sorted(f"{normalise(one)} {''.join(SIGN.findall(one))}" for one in options)
+    return int(records.fingerprint("\n".join([normalise(question), *asked])), 16)
 
 
 def is_held_out(text: str, eval_share: float) -> bool:

@@ -85,7 +85,7 @@ def _choice(record: Row, value: Any, answer_key: str) -> str | None:
 
 
 def options_of(value: Any) -> dict[str, str]:
-    """Options as a mapping of letters to texts, from a mapping, a list, or lines `A. text`.
+    """Options as a mapping of letters to texts, from a mapping, a list, or lines `A. text`; so may a list's texts be.
 
     Empty where `value` is none of them, or has fewer than two options or more than there are letters. An option is one
     line, or it could add a line `C. text` to the options that are asked.
@@ -94,6 +94,9 @@ def options_of(value: Any) -> dict[str, str]:
         pairs = [(str(letter).strip().upper(), text) for letter, text in value.items() if text is not None]
     elif isinstance(value, list) and len(value) <= len(ascii_uppercase):
         pairs = list(zip(ascii_uppercase, value, strict=False))
+        matches = [LETTERED.fullmatch(text.strip()) if isinstance(text, str) else None for text in value]
+        if sorted(match[1] for match in matches if match) == [*ascii_uppercase[: len(value)]]:  # not `E. coli`
+            pairs = [match.groups() for match in matches if match]
     elif isinstance(value, str):
         matches = [LETTERED.fullmatch(line.strip()) for line in value.splitlines() if re.search(r"\w", line)]
         pairs = [match.groups() for match in matches if match]
