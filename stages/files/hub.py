@@ -1,8 +1,11 @@
 """The Hugging Face Hub: time-outs, since its own client may wait for ever, and what its cache holds."""
 
+import re
+from collections import Counter
 from pathlib import Path
 
 SECONDS = 30
+SHARD = re.compile(r"(.*)-\d{5}-of-(\d{5})(.*)")
 
 
 def set_timeouts(where: str) -> None:
@@ -41,6 +44,9 @@ def local_snapshot(path: str, revision: str, repo_type: str) -> Path | None:
     try:
         found = Path(snapshot_download(path, revision=revision, repo_type=repo_type, local_files_only=True))
     except LocalEntryNotFoundError:
+        return None
+    shards = Counter(match.groups() for file in found.rglob("*") if (match := SHARD.fullmatch(str(file))))
+    if any(count != int(total) for (_, total, _), count in shards.items()):
         return None
     print(f"{path} at {revision:.12}: not from the hub, which cannot be asked: {found} is read", flush=True)
     return found
