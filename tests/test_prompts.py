@@ -163,6 +163,7 @@ def test_a_chat_template_is_given_the_values_in_params(tiny, tiny_tokenizer):
     [
         (TURNS, {"enable_thinkin": 1}, "prompt.chat_template_kwargs: enable_thinkin: this model's chat template does"),
         (TURNS, {"messages": "x"}, "prompt.style: chat: this model's chat template fails .*messages"),
+        (TURNS + "{{ 1 // 0 }}", {}, "prompt.style: chat: this model's chat template fails .*zero"),
         (TURNS + "{{ [1, 2, 3] | random }}", {}, "prompt.style: chat: this model's chat template prints a random text"),
         (TURNS.replace("<|im_end|>", ""), {}, "prompt.style: chat: this model's chat template has no token that ends"),
     ],

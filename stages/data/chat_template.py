@@ -52,5 +52,5 @@ def _rendered(tokenizer: Any, turns: list[dict[str, str]], prompt: Prompt | None
     options |= prompt.chat_template_kwargs if prompt else {}
     try:  # a name among the options stands before transformers' own, which is the machine's clock
         return tokenizer.apply_chat_template(turns, tokenize=False, **options | {"strftime_now": day.strftime})
-    except (TemplateError, TypeError, ValueError) as error:  # a template may also raise what it likes by itself
+    except (ArithmeticError, LookupError, TemplateError, TypeError, ValueError) as error:  # it may raise what it likes
         raise data_errors.CHAT_TEMPLATE_FAILED(error=error) from None
