@@ -280,7 +280,8 @@ def test_what_a_card_cannot_compute_is_refused_before_a_download(tiny, card, mon
         downloads.append(hub)
         raise UserError("downloaded")
 
-    monkeypatch.setattr(base_model.SOURCES["hub"], "folder", download)
+    for fetch in ("folder", "config_folder"):
+        monkeypatch.setattr(base_model.SOURCES["hub"], fetch, download)
     for stage in (format_prompts.main, answers.load_model):
         with pytest.raises(UserError, match=line or "^downloaded$") as error:
             stage(chosen)

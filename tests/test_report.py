@@ -230,10 +230,16 @@ def test_form_and_knowledge_are_told_apart_by_counts():
 def test_a_cut_off_answer_is_told_once():
     rows = sample(1)
     rows[0]["before"] |= {"reason": "cut off", "extracted": None, "finish_reason": "length"}
-    html = page.html(context(rows))
+    html = page.html(context(rows, free=[]))
     assert "✗ cut off before a final answer" in html
     assert 'class="warn">cut off' not in html
     assert '<tr><th scope="row">cut off before a final answer</th><td>1 of' in html
+
+
+def test_a_free_answer_that_is_cut_off_is_shown_as_such():
+    written = {"text": "It may be", "tokens": 3, "finish_reason": "length"}  # as an engine writes it, without a grade
+    html = page.html(context(sample(1), free=[{"question": "Why?", "before": written, "after": written}]))
+    assert html.count('class="warn">cut off') == 2
 
 
 def test_what_is_not_known_is_said_to_be_so():
