@@ -123,6 +123,20 @@ def test_a_question_of_other_words_is_another_question(question):
     assert cleaner.clean({**ROW, "question": question}, OPEN)
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "equal"),
+    [
+        ("कि", "की", False),
+        ("ไข้", "ไข", False),
+        ("ガン", "カン", False),
+        ("Réponse", "reponse", True),
+        ("حُمَّى", "حمى", True),
+    ],
+)
+def test_a_mark_that_makes_another_word_is_kept_and_an_accent_is_not(one, other, equal):
+    assert (dataset.normalise(one) == dataset.normalise(other)) == equal
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.text())
 def test_a_normalised_question_is_its_own_normal_form(text):

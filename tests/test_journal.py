@@ -38,7 +38,7 @@ def test_finished_answers_and_losses_are_not_made_again(workspace, tiny, monkeyp
     asked, computed = [], []
     generate, batch = answers.generate, likelihood._batch
     monkeypatch.setattr(answers, "generate", lambda m, prompts, s: asked.extend(prompts) or generate(m, prompts, s))
-    monkeypatch.setattr(likelihood, "_batch", lambda network, rows: computed.extend(rows) or batch(network, rows))
+    monkeypatch.setattr(likelihood, "_batch", lambda n, head, rows: computed.extend(rows) or batch(n, head, rows))
     baseline_infer.main(tiny)
     plain_english = 1
     assert (len(asked), len(computed)) == (len(ROWS) - 4, len(ROWS) + plain_english)

@@ -98,7 +98,7 @@ WORDING = [  # file, a text in it, and what an edit of it makes stale
     ("stages/files/errors.py", "run `dvc repro`, which makes it again", []),
     ("stages/params/__init__.py", "add it (presets/cpu.yaml", []),
     ("stages/model/model_errors.py", "choose another model", []),
-    ("stages/model/checks.py", "leave one out", []),
+    ("stages/model/architecture.py", "leave one out", []),
     ("stages/data/data_errors.py", "convert the file", []),
     ("stages/generate/generation_errors.py", "ask shorter questions", []),
     ("stages/train/training_errors.py", "lower training.learning_rate", []),
@@ -133,6 +133,7 @@ def test_a_free_question_or_another_set_trains_nothing_and_asks_only_what_is_new
     source: files
     data_files: [mine.jsonl]
     columns: {question: q, options: null, answer: a, context: null, group: null}
+    answer_key: null
     options: null
     rows: 10
 """

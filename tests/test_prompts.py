@@ -87,6 +87,17 @@ def test_a_free_question_is_asked_as_it_stands(formatter):
     assert one["prompt"] == "Why?".join(formatter.sides)
 
 
+@pytest.mark.parametrize("tag", ["<thinking>", "[THINK]", "<|channel|>analysis<|message|>", "<reasoning>\n"])
+def test_a_prompt_that_opens_a_thinking_by_another_tag_is_refused(tiny, tiny_tokenizer, tag):
+    prompt = tiny.prompt.model_copy(update={"template": f"{{question}}\n{tag}"})
+    with pytest.raises(
+        UserError, match=r"^prompt\.thinking_tags: the prompt opens the thinking with .*: name the tags"
+    ):
+        Formatter(tiny_tokenizer, prompt).examples([ROW])
+    known = prompt.model_copy(update={"thinking_tags": [tag.strip(), "[end]"]})
+    assert Formatter(tiny_tokenizer, known).thinking_opened
+
+
 def test_a_chat_template_that_opens_the_thinking_is_not_opened_twice(tiny, tiny_tokenizer):
     r1 = copy.deepcopy(tiny_tokenizer)
     r1.chat_template = R1

@@ -504,7 +504,7 @@ def test_a_model_with_code_in_it_is_refused(place, tiny, wants, monkeypatch):
     Path("params.yaml").write_text(text.replace("source: random", "source: hub"))
     for name in ("format_prompts", "baseline_infer"):
         line = one_line(forked(name), name)
-        reason = "it has no safetensors" if wants == "pickle" else "it wants code of its own to be run"
+        reason = "there are no safetensors" if wants == "pickle" else "it wants code of its own to be run"
         assert line.startswith(f"model {hub.path} at {hub.revision[:12]}: {reason}")
     assert not (place / "exploded").exists()
 

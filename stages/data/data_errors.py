@@ -35,6 +35,10 @@ REPEATED_KEY = Text("the key {key!r} is given twice")
 TOO_MANY_CELLS = Text("{path}, line {number}: more cells than columns: quote cells that hold a comma")
 NO_CSV = Text("{path}, row from line {number}: not valid CSV: {error}: correct its quotes")
 NO_PARQUET = Text("{path}: not valid Parquet: {error}: write it again")
+THINKING_OPENED = Text(
+    "prompt.thinking_tags: the prompt opens the thinking with {tag}, not with {opens}: name the tags that this model "
+    "writes"
+)
 NO_ROW_FITS = Text("prompt.max_length {max_length}: no training row fits, or is without prompt.thinking_tags: raise it")
 NO_CHAT_TEMPLATE = Text("prompt.style: chat: this model's tokenizer has no chat template: choose plain")
 CHAT_TEMPLATE_FAILED = Text("prompt.style: chat: this model's chat template fails ({error}): choose plain")

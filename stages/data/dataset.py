@@ -33,6 +33,7 @@ LOOKALIKES = str.maketrans(
     "авекмнорстухѕіјԁһԛԝӏг" + "αεικνορτυχηγ" + "օոսհ" + "ıɑɡøłđħŧƀ" + "ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘǫʀꜱᴛᴜᴠᴡʏᴢ",
     "abekmhopctyxsijdhqwlr" + "aeikvoptuxny" + "onuh" + "iagoldhtb" + "abcdefghijklmnopqrstuvwyz",
 )
+ACCENT = re.compile("[\u0300-\u036f\u064b-\u0655]")  # of Latin, Greek and Cyrillic letters; the vowels of Arabic
 TAG = re.compile(r"</?think>", re.IGNORECASE)
 SIGN = re.compile(r"[+<>≤≥=±↑↓]|(?<!\w)[-−]|[-−](?!\w)")
 HTML = re.compile(r"</?[a-z][^<>]{0,80}>", re.IGNORECASE)
@@ -128,13 +129,17 @@ def flaw(text: str) -> str | None:
 def normalise(question: str) -> str:
     """A question without case, punctuation, accents, look-alikes: equal ones are one question.
 
-    Format characters, such as a zero-width space or a soft hyphen, are left out, and so is HTML.
+    Format characters, such as a zero-width space or a soft hyphen, are left out, and so is HTML. Marks that are vowels
+    or change a sound, as in Hindi, Thai and Japanese, are part of their words.
     """
     question = HTML.sub(" ", html.unescape(question))
-    if not question.isascii():
-        text = unicodedata.normalize("NFKD", question).casefold().translate(LOOKALIKES)
-        question = "".join(one for one in text if not unicodedata.combining(one) and unicodedata.category(one) != "Cf")
-    return " ".join(re.findall(r"[^\W_]+", question.casefold()))
+    if question.isascii():
+        return " ".join(re.findall(r"[a-z0-9]+", question.casefold()))
+    text = ACCENT.sub("", unicodedata.normalize("NFKD", question).casefold().translate(LOOKALIKES))
+    text = unicodedata.normalize("NFKC", "".join(one for one in text if unicodedata.category(one) != "Cf")).casefold()
+    return " ".join(
+        "".join(one if one.isalnum() or unicodedata.category(one)[0] == "M" else " " for one in text).split()
+    )
 
 
 def hash_of(question: str, options: Iterable[str] = ()) -> int:

@@ -8,6 +8,7 @@ deletes the reasoning from answers it is given, and for the token that ends a tu
 """
 
 import copy
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
@@ -19,6 +20,10 @@ from stages.data.parts import Parts
 from stages.files.records import Row
 from stages.params.schema import Prompt
 
+# How models open their thinking: R1 and Qwen, Magistral, gpt-oss and others.
+OPENING = re.compile(
+    r"(<\|?(?:think\w*|thought|reason\w*|reflection)\|?>|\[THINK\]|<\|channel\|>analysis\S*)\s*\Z", re.I
+)
 TEXT = [-1]  # for Parts: what stands before is text, no added token
 ANSWER = "Answer:"  # graders read a last line that begins so before all else
 # As in simple-evals (https://github.com/openai/simple-evals), which asks for `Answer: $LETTER`, `Answer: $ANSWER`.
@@ -46,13 +51,17 @@ class Formatter:
     def sides(self) -> tuple[str, str]:
         """The text before and after the question.
 
-        Raises UserError for a chat template that does not print the question exactly once.
+        Raises UserError for a chat template that does not print the question exactly once, and for a prompt that ends
+        in a tag of thinking which graders would not know.
         """
         chat = self.prompt.style == "chat"
         text = chat_template.text(self.tokenizer, self.prompt) if chat else self.prompt.template
         if text.count(PLACEHOLDER) != 1:  # a plain template has it once: params are held to that
             raise data_errors.QUESTION_COUNT(count=text.count(PLACEHOLDER))
         before, after = text.split(PLACEHOLDER)
+        opens, found = self.prompt.thinking_tags[0], OPENING.search(after)
+        if found and not after.rstrip().endswith(opens):
+            raise data_errors.THINKING_OPENED(tag=found[1], opens=opens)
         return before, after
 
     @cached_property

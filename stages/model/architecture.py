@@ -8,7 +8,6 @@ from typing import Any
 
 from stages.files.errors import UserError
 from stages.model import base_model, checks, model_errors
-from stages.model.ops import varlen_attention
 from stages.params.schema import Lora, Params
 
 
@@ -22,6 +21,8 @@ def check(params: Params) -> None:
 
 def full_attention(engine: str, config: Any) -> None:
     """Raise UserError where an engine needs full attention and the model has another."""
+    from stages.model.ops import varlen_attention
+
     if engine == "continuous" and not varlen_attention.plain(config):
         raise model_errors.NEEDS_FULL_ATTENTION(model_type=config.model_type)
 

@@ -78,7 +78,8 @@ def cache_writable(folder: Path, variable: str) -> None:
 def snapshot(folder: Path, hub: HubModel) -> None:
     """Raise UserError for a model without safetensors, or that needs its own code."""
     if not list(folder.glob("*.safetensors")):
-        raise UserError(f"{model_errors.HUB_NAME.format(hub=hub)}: it has no safetensors: choose one that has")
+        name = model_errors.HUB_NAME.format(hub=hub)
+        raise UserError(f"{name}: there are no safetensors in {folder}: choose a model that has, or download it whole")
     own_code(folder, hub)
 
 

@@ -28,6 +28,10 @@ TOKENIZER_BROKEN = Text(
     "model: its tokenizer makes {found} tokens of a word of plain English (at most {most}, none unknown): {tokens} …: "
     "choose another model, or another file of it"
 )
+TOKENIZER_LOSSY = Text(
+    "model: its tokenizer loses words of plain English, which it reads as {text!r} …: choose another model, or another "
+    "file of it"
+)
 UNSLOTH_BROKEN = Text("model.backend: unsloth cannot be imported ({error}): make install-gpu")
 UNSLOTH_HEAD = Text("model.backend: unsloth does not know the head of {model_type}: set it to transformers")
 UNSUPPORTED_TARGET = Text("lora.target_modules: {error}")

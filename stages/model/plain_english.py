@@ -18,11 +18,13 @@ MOST_BITS_PER_BYTE = 2.5  # more than a model needs that knows no more than how 
 
 
 def tokens_per_word(tokenizer: Any) -> float:
-    """Tokens a word of plain English. Raises UserError for a tokenizer that splits or does not know its words."""
+    """Tokens a word of plain English. Raises UserError for a tokenizer that splits, loses or does not know words."""
     ids = tokenizer(TEXT, add_special_tokens=False).input_ids
     found = round(len(ids) / len(TEXT.split()), 2)
     if judged(tokenizer) and (found > MOST_TOKENS_PER_WORD or tokenizer.unk_token_id in ids):
         raise model_errors.TOKENIZER_BROKEN(found=found, most=MOST_TOKENS_PER_WORD, tokens=_shown(tokenizer, ids))
+    if tokenizer.decode(ids).casefold().split() != TEXT.casefold().split():
+        raise model_errors.TOKENIZER_LOSSY(text=tokenizer.decode(ids)[:60])
     return found
 
 
