@@ -81,7 +81,8 @@ def test_letters_that_a_tokenizer_does_not_know_are_unknown_tokens(tiny, space, 
     formatter = Formatter(trained(space, kind), tiny.prompt)
     row, known = formatter.examples([{**ROW, "question": "Which Ω?", "reasoning": "Ω"}, {**ROW, "question": "Which ?"}])
     unknown = formatter.tokenizer.unk_token_id
-    assert unknown in row["prompt_ids"] and unknown in row["completion_ids"]
+    assert unknown in row["prompt_ids"]
+    assert unknown in row["completion_ids"]
     assert [one for one in row["prompt_ids"] if one != unknown] == known["prompt_ids"]
 
 
