@@ -195,7 +195,10 @@ def test_a_lower_reference_loss_is_better(both):
         row["before"], row["after"] = row["after"], row["before"]
     assert comparison.reference_loss(rows, 1)["verdict"] == "worse"
     del rows[0]["after"]["reference_loss"]
-    assert comparison.reference_loss(rows, 1) is None
+    rows[1]["before"]["reference_loss"] = None
+    assert comparison.reference_loss(rows, 1) == comparison.reference_loss(rows[2:], 1)
+    assert comparison.reference_loss(rows[2:], 1)["n"] == 18
+    assert comparison.reference_loss(rows[:2], 1) is None
 
 
 def test_scores_name_the_held_out_questions_bare_and_other_sets_by_their_name(both):
@@ -242,11 +245,14 @@ def test_one_question_in_two_sets_is_graded_by_each_set_s_own_rule(tmp_path):
 
 def test_free_questions_are_shown_and_never_graded(tmp_path, both):
     path = answers(tmp_path / "free.jsonl", ["one", "two"], "free")
-    assert [row["before"]["text"] for row in comparison.free({"before": path, "after": path}, ["a?", "b?"])] == [
-        "one",
-        "two",
-    ]
-    assert comparison.graded([tmp_path / "free.jsonl"], {"before": path, "after": path}, GRADING) == []
+    arms = {"before": path, "after": path}
+    assert comparison.graded([path], arms, GRADING) == []
+    rows = [{**row, "id": records.fingerprint(text)} for row, text in zip(records.read(path), ["a?", "b?"])]
+    records.write(path, rows)
+    assert [row["before"]["text"] for row in comparison.free(arms, ["a?", "b?"])] == ["one", "two"]
+    for others in (["b?", "a?"], ["a?"], ["a?", "b?", "c?"]):
+        with pytest.raises(UserError, match=r"free\.jsonl answer other free questions: run `dvc repro`$"):
+            comparison.free(arms, others)
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])

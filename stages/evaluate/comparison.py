@@ -62,8 +62,11 @@ def _check_losses(answers: dict[str, list[Row]], arms: dict[str, Path]) -> None:
 
 
 def free(arms: dict[str, Path], questions: list[str]) -> list[Row]:
-    """The free questions with both answers, in the order of params."""
+    """The free questions with both answers, in the order of params. Raises UserError where others were answered."""
     answers = [[row for row in records.read(path) if row["set"] == "free"] for path in arms.values()]
+    asked = [records.fingerprint(question) for question in questions]
+    if any([row["id"] for row in rows] != asked for rows in answers):
+        raise UserError(f"{' and '.join(map(str, arms.values()))} answer other free questions: run `dvc repro`")
     return [
         {"question": question} | dict(zip(ARMS, pair, strict=True))
         for question, *pair in zip(questions, *answers, strict=True)
@@ -95,11 +98,12 @@ def summarise(rows: list[Row], grading: Grading) -> dict[str, Row]:
 def reference_loss(rows: list[Row], seed: int) -> Row | None:
     """The paired difference in loss on the reference answers, in nats a token; lower is better.
 
-    None where the set has no reference answers. The verdict is on its own p: it is a second view of the same set.
+    Of the questions with a reference answer; None where the set has none. The verdict is on its own p: it is a second view of the same set.
     """
-    losses = [[row[arm].get("reference_loss") for row in rows] for arm in ARMS]
-    if None in losses[0] or None in losses[1]:
+    rows = [row for row in rows if all(row[arm].get("reference_loss") is not None for arm in ARMS)]
+    if not rows:
         return None
+    losses = [[row[arm]["reference_loss"] for row in rows] for arm in ARMS]
     result: Row = asdict(statistics.paired(*losses, seed=seed, groups=_groups(rows)))
     verdict = statistics.verdict(-result["ci_high"], -result["ci_low"], result["p_value"])
     return {**result, "verdict": verdict}
