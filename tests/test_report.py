@@ -79,6 +79,7 @@ def context(rows, **more):
         "prompts": {
             "tokens": {"median": 30, "min": 20, "max": 40},
             "overlong": {"dropped": 2, "truncated": 0},
+            "tagged": 3,
             "example": {"prompt": "How much?", "completion": " 3"},
         },
         "params": {"lora": {"r": 16, "target_modules": ["q_proj"]}, "free_questions": []},
@@ -272,6 +273,12 @@ def test_the_headline_counts_sets():
         "The fine-tuned model is better on none of 2 sets of questions, worse on 2."
     )
     assert wording.headline({"a": none, "b": none}) == "No difference shown on any of 2 sets of questions."
+
+
+def test_rows_that_were_not_learned_from_are_counted():
+    whole = context(sample())
+    assert "With a tag of the thinking: 3 dropped." in page.markdown(whole)
+    assert "With a tag of the thinking3 dropped" in Page(page.html(whole)).text
 
 
 def test_a_lower_loss_on_the_reference_texts_is_better():
