@@ -98,7 +98,8 @@ def summarise(rows: list[Row], grading: Grading) -> dict[str, Row]:
 def reference_loss(rows: list[Row], seed: int) -> Row | None:
     """The paired difference in loss on the reference answers, in nats a token; lower is better.
 
-    Of the questions with a reference answer; None where the set has none. The verdict is on its own p: it is a second view of the same set.
+    Of the questions with a reference answer; None where the set has none. The verdict is on its own p: it is a second
+    view of the same set.
     """
     rows = [row for row in rows if all(row[arm].get("reference_loss") is not None for arm in ARMS)]
     if not rows:
