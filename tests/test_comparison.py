@@ -186,6 +186,15 @@ def test_groups_widen_every_interval_and_are_counted(both):
     }
 
 
+def test_knowledge_is_corrected_for_several_sets_as_the_verdict_is(both):
+    rows = both([[right, wrong][i < 6](i) for i in range(30)], [right(i) for i in range(30)])
+    alone = comparison.summarise(rows, GRADING)["heldout"]
+    with_another = comparison.summarise([*rows, *({**row, "set": "other"} for row in rows)], GRADING)["heldout"]
+    for found, verdict in ((alone, "better"), (with_another, "no difference shown")):
+        assert found["verdict"] == found["split"]["knowledge"]["verdict"] == verdict
+        assert found["split"]["knowledge"]["p_corrected"] == found["p_corrected"]
+
+
 def test_a_lower_reference_loss_is_better(both):
     rows = both([right(i) for i in range(20)], [right(i) for i in range(20)])
     for index, row in enumerate(rows):

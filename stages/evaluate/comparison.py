@@ -84,8 +84,14 @@ def summarise(rows: list[Row], grading: Grading) -> dict[str, Row]:
     sets = {name: [row for row in rows if row["set"] == name] for name in dict.fromkeys(row["set"] for row in rows)}
     results = {name: _summary(chosen, grading) for name, chosen in sets.items()}
     corrected = statistics.holm({name: result["p_value"] for name, result in results.items()})
+    parts = {name: result["split"]["knowledge"] for name, result in results.items()}
+    parts = statistics.holm({name: found["p_value"] if found else 1.0 for name, found in parts.items()})
     for name, result in results.items():
         result["p_corrected"] = corrected[name]
+        if knowledge := result["split"]["knowledge"]:
+            knowledge["p_corrected"] = parts[name]
+            if parts[name] > statistics.ALPHA:
+                knowledge["verdict"] = "no difference shown"
         result["verdict"] = statistics.verdict(result["ci_low"], result["ci_high"], corrected[name])
         correct = [[row[arm]["correct"] for row in sets[name]] for arm in ARMS]
         result["reference_loss"] = reference_loss(sets[name], grading.seed)

@@ -57,7 +57,7 @@ def split(result: Row) -> str:
     rest = f"Of the other {form['n']:,}, {form['before']:,} are right before and {form['after']:,} after: that is form."
     return (
         f"Of the {plural(both, 'question')} on which both models state an answer and end in time, {before} are right "
-        f"before and {after} after ({points(knowledge)}, {p_value(knowledge['p_value'])}): {said}."
+        f"before and {after} after ({points(knowledge)}, {p_value(knowledge['p_corrected'])}): {said}."
         + (f" {rest}" if form["n"] else "")
     )
 
