@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from stages.evaluate import statistics
-from stages.evaluate.form import form
+from stages.evaluate.form import form, form_of
 from stages.evaluate.grade import grade
 from stages.evaluate.groups import Groups, effective
 from stages.evaluate.power import smallest_difference
@@ -122,7 +122,7 @@ def _summary(rows: list[Row], grading: Grading) -> Row:
         correct = np.array([row[arm]["correct"] for row in rows], dtype=float)
         share, alpha = effective(correct, groups, statistics.ALPHA)
         low, high = statistics.wilson(correct.sum() * share, len(rows) * share, alpha)
-        summary |= {f"{arm}_low": low, f"{arm}_high": high, f"{arm}_form": _form(rows, arm)}
+        summary |= {f"{arm}_low": low, f"{arm}_high": high, f"{arm}_form": form_of([row[arm] for row in rows])}
     summary["split"] = _split(rows, grading.seed)
     summary["kind"] = rows[0]["record"]["kind"]
     summary["weak"] = summary["kind"] == "open"
@@ -175,23 +175,6 @@ def _states(answer: Row) -> bool:
 
 def _verdict(found: Row) -> str:
     return statistics.verdict(found["ci_low"], found["ci_high"], found["p_value"])
-
-
-def _form(rows: list[Row], arm: str) -> dict[str, Any]:
-    """How the answers of one arm are written, and why the wrong ones are wrong."""
-    answers = [row[arm] for row in rows]
-    stated = [answer for answer in answers if answer["extracted"] is not None]
-    share = len(answers)
-    return {
-        "stated": len(stated) / share,
-        "correct_when_stated": sum(answer["correct"] for answer in stated) / len(stated) if stated else None,
-        "thinking_closed": sum(answer["thinking"] == "closed" for answer in answers) / share,
-        "finish_reason_length": sum(answer["finish_reason"] == "length" for answer in answers) / share,
-        "empty": sum(answer["empty"] for answer in answers) / share,
-        "looping": sum(answer["looping"] for answer in answers) / share,
-        "tokens": sum(answer["tokens"] for answer in answers) / share,
-        "reasons": dict(sorted(Counter(answer["reason"] for answer in answers if answer["reason"]).items())),
-    }
 
 
 def scores(results: dict[str, Row]) -> Row:
