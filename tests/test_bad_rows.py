@@ -622,7 +622,7 @@ def test_whatever_rows_and_models_say_is_text_in_the_report(calm, question, befo
     if kind == "choice":
         record |= {"options": {"A": question or "a", "B": before}, "answer": "A"}
     rows = [row("heldout", before, f"<think>{after}</think>{before}", **record)]
-    seen = {"tokens": {"median": 1, "min": 1, "max": 1}, "overlong": {"dropped": 0, "truncated": 0}}
+    seen = {"tokens": {"median": 1, "min": 1, "max": 1}, "overlong": {"dropped": 0, "truncated": 0}, "tagged": 0}
     seen["example"] = {"prompt": question, "completion": after}
     whole = dataclasses.replace(calm, rows=rows, prompts=seen, free=[{"question": question, **rows[0]}])
     with mock.patch.object(charts, "all_of", return_value=calm_charts):  # they hold no text of a row

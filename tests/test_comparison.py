@@ -186,6 +186,15 @@ def test_groups_widen_every_interval_and_are_counted(both):
     }
 
 
+def test_knowledge_is_corrected_for_several_sets_as_the_verdict_is(both):
+    rows = both([[right, wrong][i < 6](i) for i in range(30)], [right(i) for i in range(30)])
+    alone = comparison.summarise(rows, GRADING)["heldout"]
+    with_another = comparison.summarise([*rows, *({**row, "set": "other"} for row in rows)], GRADING)["heldout"]
+    for found, verdict in ((alone, "better"), (with_another, "no difference shown")):
+        assert found["verdict"] == found["split"]["knowledge"]["verdict"] == verdict
+        assert found["split"]["knowledge"]["p_corrected"] == found["p_corrected"]
+
+
 def test_a_lower_reference_loss_is_better(both):
     rows = both([right(i) for i in range(20)], [right(i) for i in range(20)])
     for index, row in enumerate(rows):
@@ -195,7 +204,10 @@ def test_a_lower_reference_loss_is_better(both):
         row["before"], row["after"] = row["after"], row["before"]
     assert comparison.reference_loss(rows, 1)["verdict"] == "worse"
     del rows[0]["after"]["reference_loss"]
-    assert comparison.reference_loss(rows, 1) is None
+    rows[1]["before"]["reference_loss"] = None
+    assert comparison.reference_loss(rows, 1) == comparison.reference_loss(rows[2:], 1)
+    assert comparison.reference_loss(rows[2:], 1)["n"] == 18
+    assert comparison.reference_loss(rows[:2], 1) is None
 
 
 def test_scores_name_the_held_out_questions_bare_and_other_sets_by_their_name(both):
@@ -242,11 +254,13 @@ def test_one_question_in_two_sets_is_graded_by_each_set_s_own_rule(tmp_path):
 
 def test_free_questions_are_shown_and_never_graded(tmp_path, both):
     path = answers(tmp_path / "free.jsonl", ["one", "two"], "free")
-    assert [row["before"]["text"] for row in comparison.free({"before": path, "after": path}, ["a?", "b?"])] == [
-        "one",
-        "two",
-    ]
-    assert comparison.graded([tmp_path / "free.jsonl"], {"before": path, "after": path}, GRADING) == []
+    arms = {"before": path, "after": path}
+    assert comparison.graded([path], arms, GRADING) == []
+    records.write(path, [{**row, "id": records.fingerprint(f"{'ab'[int(row['id'])]}?")} for row in records.read(path)])
+    assert [row["before"]["text"] for row in comparison.free(arms, ["a?", "b?"])] == ["one", "two"]
+    for others in (["b?", "a?"], ["a?"], ["a?", "b?", "c?"]):
+        with pytest.raises(UserError, match=r"free\.jsonl answer other free questions: run `dvc repro`$"):
+            comparison.free(arms, others)
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])

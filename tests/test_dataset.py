@@ -385,11 +385,13 @@ def test_the_rows_of_a_group_are_held_out_together(name, own, tmp_path, values):
 
 
 def test_a_row_without_its_group_is_dropped_and_counted(own, tmp_path, values):
-    row = {"q": "What?", "think": "This.", "say": "That."}
-    as_jsonl(tmp_path / "data/input/rows.jsonl", [{**row, "p": None}, {**row, "p": " "}, {**row, "p": 7.0}])
-    values["dataset"]["files"]["columns"] |= {"answer": None, "group": "p"}
+    row = {"q": "What?", "think": "This.", "say": "That.", "a": "that"}
+    given = [{**row, "p": None}, {**row, "p": " "}, {**row, "p": 7.0, "a": "one\n two"}]
+    as_jsonl(tmp_path / "data/input/rows.jsonl", given)
+    values["dataset"]["files"]["columns"] |= {"answer": "a", "group": "p"}
     cleaner = Cleaner()
-    assert [one["group"] for one in dataset.split(own("rows.jsonl").dataset, cleaner)] == ["7.0"]
+    found = [(one["group"], one["answer"]) for one in dataset.split(own("rows.jsonl").dataset, cleaner)]
+    assert found == [("7", "one two")]
     assert cleaner.dropped == {"no group": 1, "empty group": 1}
 
 

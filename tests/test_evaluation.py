@@ -169,6 +169,14 @@ def test_an_answer_names_its_option_by_the_rule_of_its_set(answer_key, answer, o
     assert letter_of(answer, options, answer_key) == letter
 
 
+@pytest.mark.parametrize(("answer_key", "answers"), [("index_from_0", [1, 2, 1, 3]), ("index_from_1", [0, 1, 2, 1])])
+def test_indices_by_the_other_rule_are_no_answers(answer_key, answers, ask):
+    rows = [{"q": f"Which, {number}?", "a": answer, "o": ABC} for number, answer in enumerate(answers)]
+    other = {"index_from_0": "index_from_1", "index_from_1": "index_from_0"}[answer_key]
+    with pytest.raises(UserError, match=f"^evaluation set .*: {answer_key}: its answers are indices by {other}: set"):
+        ask(rows, {"options": "o"}, answer_key=answer_key)
+
+
 @pytest.mark.parametrize(
     ("answer_key", "answers", "kept"),
     [

@@ -8,6 +8,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from datetime import date
 from itertools import pairwise
 
 import pytest
@@ -245,6 +246,11 @@ def test_a_value_of_the_wrong_type_is_one_line_that_names_key_and_value(key, val
     wrong = wrong_type(LEAVES[key])
     put(values, key, wrong)
     assert the_problem(values).startswith(f"params.yaml: {key}: {wrong!r}: must be ")
+
+
+def test_a_date_without_quotes_is_one_line_that_says_so(values):
+    values["prompt"]["date"] = date(2024, 7, 26)
+    assert the_problem(values) == "params.yaml: prompt.date: 2024-07-26: must be a text: write it in quotes"
 
 
 @pytest.mark.parametrize("wrong", [None, -1, [1], 0.5])

@@ -173,6 +173,9 @@ def test_a_chat_template_is_given_the_values_in_params(tiny, tiny_tokenizer):
     ("template", "kwargs", "line"),
     [
         (TURNS, {"enable_thinkin": 1}, "prompt.chat_template_kwargs: enable_thinkin: this model's chat template does"),
+        (TURNS + "{{ enable_thinking }}", {"thinking": 1}, "prompt.chat_template_kwargs: thinking: this model's chat"),
+        (TURNS + "{{ '<think>' }} think", {"think": 1}, "prompt.chat_template_kwargs: think: this model's chat temp"),
+        (TURNS + "{% if %}", {}, "prompt.style: chat: this model's chat template fails"),
         (TURNS, {"messages": "x"}, "prompt.style: chat: this model's chat template fails .*messages"),
         (TURNS + "{{ 1 // 0 }}", {}, "prompt.style: chat: this model's chat template fails .*zero"),
         (TURNS + "{{ [1, 2, 3] | random }}", {}, "prompt.style: chat: this model's chat template prints a random text"),

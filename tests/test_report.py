@@ -79,6 +79,7 @@ def context(rows, **more):
         "prompts": {
             "tokens": {"median": 30, "min": 20, "max": 40},
             "overlong": {"dropped": 2, "truncated": 0},
+            "tagged": 3,
             "example": {"prompt": "How much?", "completion": " 3"},
         },
         "params": {"lora": {"r": 16, "target_modules": ["q_proj"]}, "free_questions": []},
@@ -180,6 +181,8 @@ def test_thresholds_and_few_questions_stand_in_page_summary_and_scores():
     scores = comparison.scores(whole.results)
     assert (scores["verdict"], scores["n"], scores["few"]) == ("better", 6, True)
     assert "With 6 groups of questions" in wording.few(result(1, 9, few=True, groups=6))
+    none = result(1, 1, 9, "no difference shown", few=True, groups=6)
+    assert wording.power(none).startswith("With 9 questions in 6 groups, only a true difference")
     assert wording.few(result(1, 9)) == ""
 
 
@@ -272,9 +275,16 @@ def test_the_headline_counts_sets():
     assert wording.headline({"a": none, "b": none}) == "No difference shown on any of 2 sets of questions."
 
 
+def test_rows_that_were_not_learned_from_are_counted():
+    whole = context(sample())
+    assert "With a tag of the thinking: 3 dropped." in page.markdown(whole)
+    assert "With a tag of the thinking3 dropped" in Page(page.html(whole)).text
+
+
 def test_a_lower_loss_on_the_reference_texts_is_better():
-    loss = {"before": 2.3, "after": 0.4, "diff": -1.9, "ci_low": -2.0, "ci_high": -1.8, "p_value": 0.0001}
+    loss = {"n": 99, "before": 2.3, "after": 0.4, "diff": -1.9, "ci_low": -2.0, "ci_high": -1.8, "p_value": 0.0001}
     loss["verdict"] = "better"
+    assert "of 99 questions, costs" in wording.reference_loss(loss)
     assert wording.reference_loss(loss).endswith(
         "2.300 nats before and 0.400 after (−1.900 nats, 95 % interval −2.000 to −1.800, p < 0.001; lower is better): "
         "the fine-tune makes the reference texts more likely."

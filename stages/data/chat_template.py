@@ -17,12 +17,8 @@ def text(tokenizer: Any, prompt: Prompt) -> str:
     """
     if not tokenizer.chat_template:
         raise data_errors.NO_CHAT_TEMPLATE()
-    try:
-        unread = [key for key in prompt.chat_template_kwargs if key not in tokenizer.get_chat_template()]
-    except ValueError as error:  # several templates, and none of them the default
-        raise data_errors.CHAT_TEMPLATE_FAILED(error=error) from None
-    if unread:
-        raise data_errors.UNREAD_KWARG(key=unread[0])
+    if unread := prompt.chat_template_kwargs.keys() - _names(tokenizer):
+        raise data_errors.UNREAD_KWARG(key=min(unread))
     turns = [{"role": "user", "content": PLACEHOLDER}]
     found = {_rendered(tokenizer, turns, prompt, add_generation_prompt=True) for _ in range(RENDERINGS)}
     if len(found) > 1:
@@ -41,6 +37,16 @@ def end_of_turn(tokenizer: Any, prompt: Prompt | None = None) -> int | None:
         return None
     ids = tokenizer(after[2], add_special_tokens=False).input_ids if after[1] else []
     return next((one for one in ids if one in tokenizer.added_tokens_decoder), None)
+
+
+def _names(tokenizer: Any) -> set[str]:
+    """The names in a template's code: not those in its text, nor parts of names."""
+    from jinja2 import Environment, TemplateError
+
+    try:
+        return {name for _, kind, name in Environment().lex(tokenizer.get_chat_template()) if kind == "name"}
+    except (TemplateError, ValueError) as error:  # ValueError: several templates, and none of them the default
+        raise data_errors.CHAT_TEMPLATE_FAILED(error=error) from None
 
 
 def _rendered(tokenizer: Any, turns: list[dict[str, str]], prompt: Prompt | None, **options: Any) -> str:

@@ -35,6 +35,9 @@ REPEATED_KEY = Text("the key {key!r} is given twice")
 TOO_MANY_CELLS = Text("{path}, line {number}: more cells than columns: quote cells that hold a comma")
 NO_CSV = Text("{path}, row from line {number}: not valid CSV: {error}: correct its quotes")
 NO_PARQUET = Text("{path}: not valid Parquet: {error}: write it again")
+OTHER_INDEX = Text(
+    "evaluation set {name}: answer_key: {given}: its answers are indices by {other}: set that, or correct them"
+)
 THINKING_OPENED = Text(
     "prompt.thinking_tags: the prompt opens the thinking with {tag}, not with {opens}: name the tags that this model "
     "writes"

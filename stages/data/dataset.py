@@ -83,6 +83,10 @@ class Cleaner:
             if not isinstance(value, str):
                 return self.drop(f"{'no' if value is None else 'mistyped'} {ours}")
             record[ours] = value.strip()
+            if ours == "answer":  # graders read it, and prompts end with it, on one line
+                record[ours] = " ".join(value.split())
+            if ours == "group":  # a table of numbers that lacks one has 7.0 where another has 7
+                record[ours] = record[ours].removesuffix(".0")
             if found := flaw(record[ours]):
                 return self.drop(f"{found} {ours}")
             if ours in ("reasoning", "response") and TAG.search(record[ours]):

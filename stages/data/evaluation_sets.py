@@ -7,6 +7,7 @@ from decimal import Decimal
 from string import ascii_uppercase
 from typing import Any
 
+from stages.data import data_errors
 from stages.data.dataset import Cleaner, flaw
 from stages.data.sources import hub_dataset, local_files
 from stages.files import records
@@ -14,6 +15,7 @@ from stages.files.records import Row
 from stages.params.data_schema import EvaluationSet, FilesEvaluationSet, HubEvaluationSet
 
 NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d{1,3})?", re.IGNORECASE)
+INDEX_RULES = ("index_from_0", "index_from_1")
 INDEX = re.compile(r"(\d{1,2})(?:\.0)?")
 LETTERED = re.compile(r"\(?([A-Z])[.):]\s*+(\S.*)")  # of a stripped line
 
@@ -22,7 +24,8 @@ def rows(one: HubEvaluationSet | FilesEvaluationSet, cleaner: Cleaner) -> Iterat
     """Records of an evaluation set, at most `rows` of them.
 
     Rows that cannot be asked or graded are dropped and counted. Files are read to their end, the Hub no further than
-    needed, as in `dataset.split`. Raises UserError, at once, where a file is missing.
+    needed, as in `dataset.split`. Raises UserError, at once, where a file is missing; at the end, where the indices are
+    those of the other rule.
     """
     columns = {ours: theirs for ours, theirs in one.columns if theirs}
     match one.source:
@@ -37,12 +40,12 @@ def _rows(
     raw: Iterator[Row], one: HubEvaluationSet | FilesEvaluationSet, columns: dict[str, str], cleaner: Cleaner
 ) -> Iterator[Row]:
     texts = {ours: theirs for ours, theirs in columns.items() if ours != "options"}
-    kept = 0
+    kept, rules = 0, set()
     for row in raw:
         if kept == one.rows and one.source == "hub":
-            return
+            break
         options = one.options or row.get(columns.get("options"))
-        record = cleaner.clean(row, texts, lambda record, options=options: _finish(record, one, options))
+        record = cleaner.clean(row, texts, lambda record, options=options: _finish(record, one, options, rules))
         if record is None:
             continue
         if kept == one.rows:
@@ -51,14 +54,20 @@ def _rows(
         kept += 1
         yield {"id": records.fingerprint(record), "kind": one.kind, "set": one.name, **record}
 
+    if rules and one.answer_key in INDEX_RULES and one.answer_key not in rules:
+        raise data_errors.OTHER_INDEX(name=one.name, given=one.answer_key, other=rules.pop())
 
-def _finish(record: Row, one: EvaluationSet, options: Any) -> str | None:
-    """Complete a record by its set's kind; returns the reason to drop it, or None."""
+
+def _finish(record: Row, one: EvaluationSet, options: Any, rules: set[str]) -> str | None:
+    """Complete a record by its set's kind; returns the reason to drop it, or None.
+
+    Where a single rule of indices reads its answer, as 0 and the number of options, that rule is added to `rules`.
+    """
     if context := record.pop("context", None):
         record["question"] = f"{context}\n\n{record['question']}"
     match one.kind:
         case "choice":
-            return _choice(record, options, one.answer_key)
+            return _choice(record, options, one.answer_key, rules)
         case "number":
             if not NUMBER.fullmatch(record["answer"]) or not math.isfinite(float(record["answer"].replace(",", ""))):
                 return "answer is no number"
@@ -67,7 +76,7 @@ def _finish(record: Row, one: EvaluationSet, options: Any) -> str | None:
     return None
 
 
-def _choice(record: Row, value: Any, answer_key: str) -> str | None:
+def _choice(record: Row, value: Any, answer_key: str, rules: set[str]) -> str | None:
     if value is None or value != value:  # NaN: how tables of numbers say that there is none
         return "no options"
     options = options_of(value)
@@ -77,7 +86,9 @@ def _choice(record: Row, value: Any, answer_key: str) -> str | None:
         return f"{found} options"
     if len({text.casefold() for text in options.values()}) < len(options):
         return "options of the same text"
-    record["options"], answer = options, letter_of(" ".join(record["answer"].split()), options, answer_key)
+    read_by = [rule for rule in INDEX_RULES if letter_of(record["answer"], options, rule)]
+    rules.update(read_by if len(read_by) == 1 else [])
+    record["options"], answer = options, letter_of(record["answer"], options, answer_key)
     if answer is None:
         return f"answer is no option by {answer_key}"
     record["answer"] = answer

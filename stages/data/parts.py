@@ -34,7 +34,8 @@ class Parts:
 
     def _from_added(self, text: str, ids: list[int]) -> list[int]:
         """The ids of a part, read from its first added token on as any text is."""
-        first = next((index for index, one in enumerate(ids) if one in self.added), None)
+        unknown = self.tokenizer.unk_token_id  # an added token that no text has to hold
+        first = next((index for index, one in enumerate(ids) if one in self.added and one != unknown), None)
         if first is None:
             return ids
         rest = text[text.index(self.added[ids[first]].content) :]

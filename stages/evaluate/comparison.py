@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from stages.evaluate import statistics
-from stages.evaluate.form import form
+from stages.evaluate.form import form, form_of
 from stages.evaluate.grade import grade
 from stages.evaluate.groups import Groups, effective
 from stages.evaluate.power import smallest_difference
@@ -62,8 +62,11 @@ def _check_losses(answers: dict[str, list[Row]], arms: dict[str, Path]) -> None:
 
 
 def free(arms: dict[str, Path], questions: list[str]) -> list[Row]:
-    """The free questions with both answers, in the order of params."""
+    """The free questions with both answers, in the order of params. Raises UserError where others were answered."""
     answers = [[row for row in records.read(path) if row["set"] == "free"] for path in arms.values()]
+    asked = [records.fingerprint(question) for question in questions]
+    if any([row["id"] for row in rows] != asked for rows in answers):
+        raise UserError(f"{' and '.join(map(str, arms.values()))} answer other free questions: run `dvc repro`")
     return [
         {"question": question} | dict(zip(ARMS, pair, strict=True))
         for question, *pair in zip(questions, *answers, strict=True)
@@ -81,8 +84,14 @@ def summarise(rows: list[Row], grading: Grading) -> dict[str, Row]:
     sets = {name: [row for row in rows if row["set"] == name] for name in dict.fromkeys(row["set"] for row in rows)}
     results = {name: _summary(chosen, grading) for name, chosen in sets.items()}
     corrected = statistics.holm({name: result["p_value"] for name, result in results.items()})
+    parts = {name: result["split"]["knowledge"] for name, result in results.items()}
+    parts = statistics.holm({name: found["p_value"] if found else 1.0 for name, found in parts.items()})
     for name, result in results.items():
         result["p_corrected"] = corrected[name]
+        if knowledge := result["split"]["knowledge"]:
+            knowledge["p_corrected"] = parts[name]
+            if parts[name] > statistics.ALPHA:
+                knowledge["verdict"] = "no difference shown"
         result["verdict"] = statistics.verdict(result["ci_low"], result["ci_high"], corrected[name])
         correct = [[row[arm]["correct"] for row in sets[name]] for arm in ARMS]
         result["reference_loss"] = reference_loss(sets[name], grading.seed)
@@ -95,11 +104,13 @@ def summarise(rows: list[Row], grading: Grading) -> dict[str, Row]:
 def reference_loss(rows: list[Row], seed: int) -> Row | None:
     """The paired difference in loss on the reference answers, in nats a token; lower is better.
 
-    None where the set has no reference answers. The verdict is on its own p: it is a second view of the same set.
+    Of the questions with a reference answer; None where the set has none. The verdict is on its own p: it is a second
+    view of the same set.
     """
-    losses = [[row[arm].get("reference_loss") for row in rows] for arm in ARMS]
-    if None in losses[0] or None in losses[1]:
+    rows = [row for row in rows if all(row[arm].get("reference_loss") is not None for arm in ARMS)]
+    if not rows:
         return None
+    losses = [[row[arm]["reference_loss"] for row in rows] for arm in ARMS]
     result: Row = asdict(statistics.paired(*losses, seed=seed, groups=_groups(rows)))
     verdict = statistics.verdict(-result["ci_high"], -result["ci_low"], result["p_value"])
     return {**result, "verdict": verdict}
@@ -111,7 +122,7 @@ def _summary(rows: list[Row], grading: Grading) -> Row:
         correct = np.array([row[arm]["correct"] for row in rows], dtype=float)
         share, alpha = effective(correct, groups, statistics.ALPHA)
         low, high = statistics.wilson(correct.sum() * share, len(rows) * share, alpha)
-        summary |= {f"{arm}_low": low, f"{arm}_high": high, f"{arm}_form": _form(rows, arm)}
+        summary |= {f"{arm}_low": low, f"{arm}_high": high, f"{arm}_form": form_of([row[arm] for row in rows])}
     summary["split"] = _split(rows, grading.seed)
     summary["kind"] = rows[0]["record"]["kind"]
     summary["weak"] = summary["kind"] == "open"
@@ -164,23 +175,6 @@ def _states(answer: Row) -> bool:
 
 def _verdict(found: Row) -> str:
     return statistics.verdict(found["ci_low"], found["ci_high"], found["p_value"])
-
-
-def _form(rows: list[Row], arm: str) -> dict[str, Any]:
-    """How the answers of one arm are written, and why the wrong ones are wrong."""
-    answers = [row[arm] for row in rows]
-    stated = [answer for answer in answers if answer["extracted"] is not None]
-    share = len(answers)
-    return {
-        "stated": len(stated) / share,
-        "correct_when_stated": sum(answer["correct"] for answer in stated) / len(stated) if stated else None,
-        "thinking_closed": sum(answer["thinking"] == "closed" for answer in answers) / share,
-        "finish_reason_length": sum(answer["finish_reason"] == "length" for answer in answers) / share,
-        "empty": sum(answer["empty"] for answer in answers) / share,
-        "looping": sum(answer["looping"] for answer in answers) / share,
-        "tokens": sum(answer["tokens"] for answer in answers) / share,
-        "reasons": dict(sorted(Counter(answer["reason"] for answer in answers if answer["reason"]).items())),
-    }
 
 
 def scores(results: dict[str, Row]) -> Row:

@@ -1,4 +1,4 @@
-"""The form of an answer: its thinking, and whether it is empty or looping.
+"""The form of an answer, and of all of one arm: its thinking, and whether it is empty or looping.
 
 Looping is one of two things. Either the text ends in the same span of words again and again: at least four times and
 over at least 20 words, cut off or not. Or at least half of the four-word sequences at its end (the last 100, 200, 400
@@ -8,6 +8,7 @@ half is ours: 150 rows of medical reasoning stay under 0.06, 400 running totals 
 """
 
 import re
+from collections import Counter
 from typing import Any
 
 from stages.evaluate.graders.plain_text import empty
@@ -25,6 +26,22 @@ def form(text: str, tags: Tags = TAGS) -> dict[str, Any]:
         "thinking": state,
         "empty": empty(reasoning if answer is None else answer),
         "looping": looping(text),
+    }
+
+
+def form_of(answers: list[dict[str, Any]]) -> dict[str, Any]:
+    """How the graded answers of one arm are written, and why the wrong ones are wrong."""
+    stated = [answer for answer in answers if answer["extracted"] is not None]
+    share = len(answers)
+    return {
+        "stated": len(stated) / share,
+        "correct_when_stated": sum(answer["correct"] for answer in stated) / len(stated) if stated else None,
+        "thinking_closed": sum(answer["thinking"] == "closed" for answer in answers) / share,
+        "finish_reason_length": sum(answer["finish_reason"] == "length" for answer in answers) / share,
+        "empty": sum(answer["empty"] for answer in answers) / share,
+        "looping": sum(answer["looping"] for answer in answers) / share,
+        "tokens": sum(answer["tokens"] for answer in answers) / share,
+        "reasons": dict(sorted(Counter(answer["reason"] for answer in answers if answer["reason"]).items())),
     }
 
 

@@ -1,6 +1,7 @@
 """Read params.yaml and check it as a whole, before any heavy import."""
 
 import difflib
+from datetime import date
 from pathlib import Path
 from typing import Any, get_args
 
@@ -54,6 +55,8 @@ def _line(problem: dict[str, Any]) -> str:
             given, message = "unknown key", f"did you mean {close[0]}?" if close else "remove it"
         case "model_type" | "model_attributes_type":
             message = "must be a mapping, lines of `key: value`"
+        case "string_type" if isinstance(problem["input"], date):  # YAML makes one of 2024-07-26
+            given, message = str(problem["input"]), "must be a text: write it in quotes"
         case "value_error":
             given = None if isinstance(problem["input"], dict) else given
             message = str(problem["ctx"]["error"])

@@ -57,7 +57,7 @@ def split(result: Row) -> str:
     rest = f"Of the other {form['n']:,}, {form['before']:,} are right before and {form['after']:,} after: that is form."
     return (
         f"Of the {plural(both, 'question')} on which both models state an answer and end in time, {before} are right "
-        f"before and {after} after ({points(knowledge)}, {p_value(knowledge['p_value'])}): {said}."
+        f"before and {after} after ({points(knowledge)}, {p_value(knowledge['p_corrected'])}): {said}."
         + (f" {rest}" if form["n"] else "")
     )
 
@@ -103,6 +103,7 @@ def power(result: Row) -> str:
     if result["verdict"] in ("better", "worse"):
         return ""
     asked, smallest = plural(result["n"], "question"), result["smallest_difference"]
+    asked += f" in {plural(result['groups'], 'group')}" if result["groups"] else ""
     if smallest is None:
         return f"With {asked}, no difference however large could have been shown."
     return (
@@ -171,7 +172,7 @@ def reference_loss(loss: Row | None) -> str:
     means = f"the fine-tune makes the reference texts {likely}" if likely else loss["verdict"]
     diff, low, high = (signed(loss[key], 3) for key in ("diff", "ci_low", "ci_high"))
     return (
-        f"A token of the reference reasoning and response costs {loss['before']:.3f} nats before and "
-        f"{loss['after']:.3f} after ({diff} nats, 95 % interval {low} to {high}, {p_value(loss['p_value'])}; lower is "
-        f"better): {means}. {parting(loss, loss['p_value'])}"
+        f"A token of the reference reasoning and response, of {plural(loss['n'], 'question')}, costs "
+        f"{loss['before']:.3f} nats before and {loss['after']:.3f} after ({diff} nats, 95 % interval {low} to {high}, "
+        f"{p_value(loss['p_value'])}; lower is better): {means}. {parting(loss, loss['p_value'])}"
     ).strip()
