@@ -71,7 +71,7 @@ def stated(text: str, options: dict[str, str], question: str = "") -> str | None
     """The letter of the option that a plain text states, or None."""
     text = vocabulary.phrased(text)
     options = {letter: vocabulary.phrased(plain(option)) for letter, option in options.items()}
-    text = expanded(text, options)
+    text = implied.placed(expanded(text, options), options)
     negative = "no" not in options.values() and vocabulary.NEGATIVE_QUESTION.search(question[-200:]) is not None
     first, *turned = vocabulary.TURN.split(text)
     for part in [*reversed(turned[-LAST:]), first]:

@@ -1,14 +1,39 @@
-"""Options that an answer implies where it names none: by its number, by a denial, by its words."""
+"""Options that an answer implies where it names none: by their place, its number, a denial, its words."""
 
 import re
 
 from stages.evaluate.graders import number, numerals
 from stages.evaluate.graders.mentions import TURNING, mentions, tokens
+from stages.evaluate.graders.vocabulary import WORDS
 
 CLAUSE = re.compile(r"[.;\n]\s|, (?:while|whereas|but)\b")
 DENIES = re.compile(r"\b(?:no|not|cannot|if|might|may|could)\b|n't\b|[?]", re.I)
 BRIEF = 16  # words of a brief answer
+STEM = 7  # letters by which words are compared where all else fails
+DENIED = re.compile(r"\b(?:not|never|without|instead|rather)\b|n't\b|[?]", re.I)
 NO_NOUN = re.compile(r"\b(?:no|not|cannot|\w{1,6}n't) (?:\w+ )?(\w{4,6})", re.I)
+
+PLACES = WORDS["places"]["en"].split("|")
+PLACE = re.compile(
+    rf"\b(?:the )?({'|'.join(PLACES)}|last) (?:option|choice|one|answer)\b|"
+    r"\b(?:option|choice) (?:number )?(?:(?P<digit>[1-9])|(?P<word>one|two|three|four|five))\b(?!\.\d)",
+    re.I,
+)
+COUNTS = ["one", "two", "three", "four", "five"]
+
+
+def placed(text: str, options: dict[str, str]) -> str:
+    """The text with `the third option` and `option 3` as `option C`, where it mentions none."""
+    if mentions(text, options):
+        return text
+    letters = sorted(options)
+
+    def lettered(match: re.Match[str]) -> str:
+        place, digit, word = (one and one.lower() for one in match.groups())
+        at = -1 if place == "last" else int(digit) - 1 if digit else (COUNTS if word else PLACES).index(word or place)
+        return f"option {letters[at]}" if at < len(letters) else match[0]
+
+    return PLACE.sub(lettered, text)
 
 
 def by_value(text: str, options: dict[str, str], question: str) -> str | None:
@@ -42,8 +67,13 @@ def by_question(text: str, options: dict[str, str], question: str) -> str | None
     return most[0] if len(most) == 1 < len(shares) else None
 
 
+def _stem(word: str) -> str:
+    return word[:STEM]
+
+
 def by_words(text: str, options: dict[str, str]) -> str | None:
-    """The only option that has all words of a text, or else most of its own words in the text, far before others."""
+    """The only option that has all words of a text, or most of its own words in it, or, in a brief text, half and one
+    that is no other option's, where no other option has one; words are compared by their first letters."""
     said = set(tokens(text))
     whole = [letter for letter, option in options.items() if said and said <= {*tokens(option)}]
     if len(whole) == 1 and not said <= TURNING:
@@ -52,5 +82,12 @@ def by_words(text: str, options: dict[str, str]) -> str | None:
     for letter, option in options.items():
         words = {*tokens(option)}
         shares[letter] = len(words & said) / len(words) if len(words) > 2 and not words & TURNING else 0.0
+    stems = {letter: {_stem(word) for word in tokens(option)} for letter, option in options.items()}
+    part = " ".join(one for one in CLAUSE.split(text) if not DENIED.search(one)) if len(said) <= BRIEF else ""
+    heard = {_stem(word) for word in tokens(part)}
+    own = {letter: (heard & words).difference(*(one for other, one in stems.items() if other != letter)) for letter, words in stems.items()}
+    told = [letter for letter, words in own.items() if words]
+    if len(told) == 1 and len(heard & stems[told[0]]) >= max(2, len(stems[told[0]]) / 2):
+        return told[0]
     most, *others = sorted(shares, key=shares.__getitem__, reverse=True)
     return most if shares[most] >= 0.75 and shares[most] - max(map(shares.get, others), default=0.0) >= 0.4 else None

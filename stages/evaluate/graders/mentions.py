@@ -16,7 +16,7 @@ from stages.evaluate.graders.vocabulary import WORDS, any_of, same
 LAST = 300  # letters, texts and sentences from the end that are looked at
 TOKEN = re.compile(rf"\([+-]\)|(?:(?<=\w)|(?<=\w ))[+-](?=[,;.\n]|$)|[<>=≤≥↑↓]|{ASIAN}|(?:(?!{ASIAN})\w)+")
 BRITISH = re.compile(r"[ao](?=e)|(?<=\wo)u(?=rs?$)")
-ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e|e?ly)$")
+ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e|e?ly|(?<=in)a)$")
 SMALL = re.compile(
     r"and|plus|with|together|given|added|addition|combin(?:ed|ation)|in|an?|the|of|to|be|him|her|it|patient|is|are|s|und|mit|y|con|et|avec|и|с|和|与|及|加"
 )

@@ -7,15 +7,21 @@ import re
 import unicodedata
 
 LIMIT = 40_000  # characters; of a longer answer the end is read
-# A question of the model's own: a heading of the template, a speaker, or a token that ends a turn.
+# A question of the model's own: a heading of the template, a speaker, a further case, or a token that ends a turn.
 ANOTHER = re.compile(
     r"<\|?/?(?:im_start|im_end|eot_id|start_header_id|endoftext|end_of_text|begin_of_text|user|end_of_turn|"
     r"start_of_turn|s)\|?>|\[/?INST\]|"
     r"^[ \t]*(?:#{1,6}[ \t]*(?:query|question|task|instruction|input|problem)s?\b[ \t\d]{0,4}(?::|\r?$)|"
     r"(?:\*\*)?(?:(?:next |new )?(?:question|query|user|human|instruction)|q|frage|pregunta|вопрос|问题|题目|問題|질문|"
-    r"السؤال)[ \t\d]{0,4}(?:\*\*)?[:：])",
+    r"السؤال)[ \t\d]{0,4}(?:\*\*)?[:：]|below is an? (?:task|instruction|question)\b|"
+    r"(?:#{1,6}[ \t]*|\*\*)?(?P<case>case|example|exercise|scenario|vignette)[ \t]*(?:(?!1\b)\d{1,3}\b|:)|"
+    r"(?:\d{1,3}[.)][ \t]+)?an? (?:\d{1,3}[- ](?:year|month|week|day)s?[- ]old|(?:wo)?man|boy|girl|patient|child|newborn)\b"
+    r"(?=(?s:.{0,1500}?)(?:\?\s|\banswer(?:\*\*)?:)))",
     re.I | re.M,
 )
+# The heading that the template ends with: behind a brief answer, or the second time, it opens another one.
+HEADING = re.compile(r"^[ \t]*#{1,6}[ \t]*(?:answer|response)[ \t]*(?::|\r?$)", re.I | re.M)
+ANSWERED = re.compile(r"\s*(?:\(?[A-Z]\)?(?:[.):,].{0,80}|\s*)|-?\d.{0,40}|(?!.*[:?…]|let\b|first\b)(?:\S{1,30} ?){1,4})\s*", re.I)
 # Direction marks, zero-width characters, variation selectors, the keycap and emoji show nothing that is graded.
 UNSEEN = re.compile(
     "[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe00-\ufe0f\ufeff\u20e3\u2600-\u27bf\U0001f000-\U0001faff]"
@@ -31,6 +37,7 @@ PLAIN_SIGNS = dict.fromkeys(("->", "⇒", "⟹", "➔"), "→")
 PLAIN_SIGNS |= {">=": "≥", "<=": "≤", "=>": "→", "{": "(", "}": ")", "[": "(", "]": ")", "\t": " "}
 PLAIN_SIGNS |= dict.fromkeys('*`$#"_\0', " ")
 LATIN = {"А": "A", "В": "B", "С": "C", "Е": "E", "Α": "A", "Β": "B", "Ε": "E"}
+LATIN |= dict(zip("БГДГابجده", "BDEDABCDE", strict=True))  # a list's letters in its own script
 LOOKALIKE = re.compile(rf"(?<!\w)[{''.join(LATIN)}](?=\s?(?:[.,;:)!*_<\n]|$))")
 ASIAN = "[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
 SCRIPTS_MEET = re.compile(rf"(?<={ASIAN})(?=[^\W_])(?!{ASIAN})|(?<=[^\W_])(?<!{ASIAN})(?={ASIAN})")
@@ -38,6 +45,7 @@ ANSWER_TAG, CELL = re.compile(r"<(/?)answer>", re.I), re.compile(r"</t[dh]>\s*<t
 NEW_LINE = re.compile(r"<(?:br|/?p|/?tr|/?div|/?li)\b[^<>]{0,40}>", re.I)
 TAG = re.compile(r"</?[a-z|][^<>\n]{0,80}>", re.I)
 ROW = re.compile(r"^[ \t]*\|(?P<row>.*?)(?:\|[ \t]*)?$", re.M)
+COLUMNS = re.compile(r"^[ \t]*\|[^|\n]*?(?=(?:\|[ *]*[A-H][ *.)]*){3,}\|[ \t]*$).*\n(?:[ \t]*\|.*(?:\n|\Z))+", re.M)
 RULE, QUOTED = re.compile(r"^[ \t:|-]{3,}$", re.M), re.compile(r"^[ \t]*>[> \t]*+(?=\D)", re.M)
 LETTER_NUMBER, BLANK_HALF = (
     re.compile(r"\b([A-Z])-(?=\d)"),
@@ -62,10 +70,17 @@ SENTENCE = re.compile(r"\n|(?<=[.!?;])(?<!\b[A-Z]\.) |(?<=\d)\.(?=[A-Z][a-z])")
 def own_part(text: str) -> str:
     """The text up to a next question that the model asks itself; one that stands first is an echo and stays."""
     start = len(text) - len(text.lstrip())
-    found = next(
-        (match.start() for match in ANOTHER.finditer(text, start) if text[start : match.start()].strip()), None
-    )
-    return text if found is None else text[:found]
+    ends = [one.start() for one in ANOTHER.finditer(text, start) if _opens(one, text[start : one.start()])][:1]
+    headings = [one.start() for one in HEADING.finditer(text)]
+    repeats = headings and ANSWERED.fullmatch(text[: headings[0]])
+    ends += headings[:1] if repeats else headings[1:2]
+    return text[: min(ends)] if ends else text
+
+
+def _opens(another: re.Match[str], before: str) -> bool:
+    """Whether something stands before a next question, which is no case in a row of cases."""
+    case = another["case"]
+    return bool(before.strip(" \n*#-:")) and not (case and re.search(rf"\b{case} ?1\b", before, re.I))
 
 
 def fold(text: str) -> str:
@@ -90,6 +105,7 @@ def plain(text: str) -> str:
     if ">" in text:
         text = QUOTED.sub("", text)
     if "|" in text:
+        text = COLUMNS.sub(_turned, text)
         text = ROW.sub(lambda match: match["row"].replace("|", ": "), RULE.sub("", text)).replace("|", " ")
     if "\\" in text:
         text = _replaced(LATEX_SPACE.sub(" ", LATEX_WORD.sub("", FRACTION.sub(r"(\1)/(\2)", text))), LATEX_SIGNS)
@@ -108,6 +124,12 @@ def empty(text: str) -> bool:
 def sentences(text: str) -> list[str]:
     """Sentences and lines of a plain text, without empty ones."""
     return [part.strip() for part in SENTENCE.split(text) if part.strip()]
+
+
+def _turned(table: re.Match[str]) -> str:
+    """A table with letters as columns, turned so that they lead its rows."""
+    rows = [line.strip().strip("|").split("|") for line in table[0].splitlines() if not RULE.match(line)]
+    return "".join("| " + " | ".join(cells) + " |\n" for cells in zip(*rows, strict=False))
 
 
 def _replaced(text: str, signs: dict[str, str]) -> str:
