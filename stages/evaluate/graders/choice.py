@@ -93,7 +93,13 @@ def stated(text: str, options: dict[str, str], question: str = "") -> str | None
     cut = not FINISHED.search(text) and len(text.split()) > BRIEF
     if cut or len(named) > 1:
         return None if cut else implied.by_question(text, options, question)
-    return named.pop() if named else None if found.rejected else implied.by_words(text, options)
+    return (
+        named.pop()
+        if named
+        else None
+        if found.rejected
+        else implied.by_words(text, options) or implied.by_own_words(text, options)
+    )
 
 
 def _read(text: str, options: dict[str, str], negative: bool) -> Found:

@@ -1,6 +1,8 @@
 """Options that an answer implies where it names none: by their place, its number, a denial, its words."""
 
 import re
+from collections import Counter
+from itertools import chain
 
 from stages.evaluate.graders import number, numerals
 from stages.evaluate.graders.mentions import TURNING, mentions, tokens
@@ -10,7 +12,7 @@ CLAUSE = re.compile(r"[.;\n]\s|, (?:while|whereas|but)\b")
 DENIES = re.compile(r"\b(?:no|not|cannot|if|might|may|could)\b|n't\b|[?]", re.I)
 BRIEF = 16  # words of a brief answer
 STEM = 7  # letters by which words are compared where all else fails
-DENIED = re.compile(r"\b(?:not|never|without|instead|rather)\b|n't\b|[?]", re.I)
+DENIED = re.compile(r"\b(?:not|never|without|instead|rather|whether|if|might|may|could|would)\b|n't\b|[?]", re.I)
 NO_NOUN = re.compile(r"\b(?:no|not|cannot|\w{1,6}n't) (?:\w+ )?(\w{4,6})", re.I)
 
 PLACES = WORDS["places"]["en"].split("|")
@@ -67,13 +69,18 @@ def by_question(text: str, options: dict[str, str], question: str) -> str | None
     return most[0] if len(most) == 1 < len(shares) else None
 
 
-def _stem(word: str) -> str:
-    return word[:STEM]
+def by_own_words(text: str, options: dict[str, str]) -> str | None:
+    """The only option with a word of its own in a brief text that has half of its words, by their first letters."""
+    stems = {letter: {word[:STEM] for word in tokens(option)} for letter, option in options.items()}
+    counts = Counter(chain.from_iterable(stems.values()))
+    said = " ".join(one for one in CLAUSE.split(text) if not DENIED.search(one))
+    heard = {word[:STEM] for word in tokens(said)} if len(text.split()) <= BRIEF else set()
+    told = [letter for letter, words in stems.items() if any(counts[word] == 1 for word in words & heard)]
+    return told[0] if len(told) == 1 and len(heard & stems[told[0]]) >= max(2, len(stems[told[0]]) / 2) else None
 
 
 def by_words(text: str, options: dict[str, str]) -> str | None:
-    """The only option that has all words of a text, or most of its own words in it, or, in a brief text, half and one
-    that is no other option's, where no other option has one; words are compared by their first letters."""
+    """The only option that has all words of a text, or else most of its own words in the text, far before others."""
     said = set(tokens(text))
     whole = [letter for letter, option in options.items() if said and said <= {*tokens(option)}]
     if len(whole) == 1 and not said <= TURNING:
@@ -82,12 +89,5 @@ def by_words(text: str, options: dict[str, str]) -> str | None:
     for letter, option in options.items():
         words = {*tokens(option)}
         shares[letter] = len(words & said) / len(words) if len(words) > 2 and not words & TURNING else 0.0
-    stems = {letter: {_stem(word) for word in tokens(option)} for letter, option in options.items()}
-    part = " ".join(one for one in CLAUSE.split(text) if not DENIED.search(one)) if len(said) <= BRIEF else ""
-    heard = {_stem(word) for word in tokens(part)}
-    own = {letter: (heard & words).difference(*(one for other, one in stems.items() if other != letter)) for letter, words in stems.items()}
-    told = [letter for letter, words in own.items() if words]
-    if len(told) == 1 and len(heard & stems[told[0]]) >= max(2, len(stems[told[0]]) / 2):
-        return told[0]
     most, *others = sorted(shares, key=shares.__getitem__, reverse=True)
     return most if shares[most] >= 0.75 and shares[most] - max(map(shares.get, others), default=0.0) >= 0.4 else None

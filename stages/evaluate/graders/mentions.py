@@ -172,4 +172,5 @@ def arranged(option: str) -> list[str]:
     """An option's text with the directions behind their words or before them, and its halves swapped."""
     option = ARROW.sub(lambda match: same(match[0]), option)
     found = [option, re.sub(r"([^,;↑↓]+)([↑↓])", r" \2 \1", option), re.sub(r"([↑↓])([^,;↑↓]+)", r" \2 \1", option)]
+    found += [re.sub(r"^(.+) ([↑↓])[,;] (.+) \2$", r"\1 \3 \2", option)]
     return found + [re.sub(r"^([^,;]*)[,;]([^,;]*)$", r"\2 \1", one) for one in found]

@@ -113,7 +113,8 @@ def statements(text: str) -> list[str]:
     lines = [one.end() for one in vocabulary.ANSWER_LINE.finditer(text) if "\n" not in text[one.end() :].strip()]
     text = ITEM.sub(", ", text[lines[0] :] if lines else text)
     parts = sentences(text)
-    parts = [_asserted(part) for part in [*parts[:1], *parts[1:][-LAST:]] if not vocabulary.ASKED.search(part)]
+    later = [part for part in parts[1:][-LAST:] if not part.startswith("in ")]  # `...; in gout, the crystals are`
+    parts = [_asserted(part) for part in [*parts[:1], *later] if not vocabulary.ASKED.search(part)]
     sure = [
         part for part in parts if part and (not vocabulary.PERHAPS.search(part) or vocabulary.CONCLUDES.search(part))
     ]
@@ -159,7 +160,6 @@ def _states(sentence: str, answer: list[Word], negative: bool) -> bool:
     return not (
         inside
         or vocabulary.NOT_BEFORE.search(before)
-        or re.search(r"; in (?:an? )?$", sentence[:first])
         or (not negative and vocabulary.WRONG_AFTER.match(sentence, last))
     )
 

@@ -15,13 +15,15 @@ ANOTHER = re.compile(
     r"(?:\*\*)?(?:(?:next |new )?(?:question|query|user|human|instruction)|q|frage|pregunta|вопрос|问题|题目|問題|질문|"
     r"السؤال)[ \t\d]{0,4}(?:\*\*)?[:：]|below is an? (?:task|instruction|question)\b|"
     r"(?:#{1,6}[ \t]*|\*\*)?(?P<case>case|example|exercise|scenario|vignette)[ \t]*(?:(?!1\b)\d{1,3}\b|:)|"
-    r"(?:\d{1,3}[.)][ \t]+)?an? (?:\d{1,3}[- ](?:year|month|week|day)s?[- ]old|(?:wo)?man|boy|girl|patient|child|newborn)\b"
-    r"(?=(?s:.{0,1500}?)(?:\?\s|\banswer(?:\*\*)?:)))",
+    r"(?P<patient>(?:\d{1,3}[.)][ \t]+)?an? (?:\d{1,3}[- ]\w{3,5}s?[- ]old|(?:wo)?man|boy|girl|patient|child|newborn)\b"
+    r"(?=(?s:.{0,600}?)(?:\?\s|\banswer(?:\*\*)?:))))",
     re.I | re.M,
 )
 # The heading that the template ends with: behind a brief answer, or the second time, it opens another one.
 HEADING = re.compile(r"^[ \t]*#{1,6}[ \t]*(?:answer|response)[ \t]*(?::|\r?$)", re.I | re.M)
-ANSWERED = re.compile(r"\s*(?:\(?[A-Z]\)?(?:[.):,].{0,80}|\s*)|-?\d.{0,40}|(?!.*[:?…]|let\b|first\b)(?:\S{1,30} ?){1,4})\s*", re.I)
+ANSWERED = re.compile(
+    r"\s*(?:\(?[A-Z]\)?(?:[.):,].{0,80}|\s*)|-?\d.{0,40}|(?!.*[:?…]|let\b|first\b)(?:\S{1,30} ?){1,4})\s*", re.I
+)
 # Direction marks, zero-width characters, variation selectors, the keycap and emoji show nothing that is graded.
 UNSEEN = re.compile(
     "[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe00-\ufe0f\ufeff\u20e3\u2600-\u27bf\U0001f000-\U0001faff]"
@@ -79,8 +81,9 @@ def own_part(text: str) -> str:
 
 def _opens(another: re.Match[str], before: str) -> bool:
     """Whether something stands before a next question, which is no case in a row of cases."""
-    case = another["case"]
-    return bool(before.strip(" \n*#-:")) and not (case and re.search(rf"\b{case} ?1\b", before, re.I))
+    case, before = another["case"], before.rstrip(" \n*#-")
+    told = another["patient"] and before.endswith(":")
+    return bool(before) and not told and not (case and re.search(rf"\b{case} ?1\b", before, re.I))
 
 
 def fold(text: str) -> str:

@@ -39,7 +39,8 @@ WRONG_AFTER = re.compile(rf"\W{{0,3}}(?:\w+\W{{1,3}}){{0,3}}?{any_of('wrong')}|{
 SUPPOSED = re.compile(
     r"\b(?:(?:if|wenn|falls|si|если)\b.*\b(?:would|were|had|ware|seria|serait|бы)|"
     r"(?:would|only|might)\b.*\b(?:if|instead)|had (?:s?he|it|they|the)|whether|"
-    r"would (?:point|suggest|indicate|show|cause|present|produce|lead|give|radiate|be expected))\b.*?(?=,? (?:but|however)\b|;|$)|"
+    r"would (?:point|suggest|indicate|show|cause|present|produce|lead|give|radiate|be expected))\b.*?"
+    r"(?=,? (?:but|however)\b|;|$)|"
     r"\b(?:some (?:\w+ )?(?:would|might|may|choose|say|think|prefer|argue)|one (?:might|may|could|would))\b[^,;]*|"
     r"\bdifferential\b.*?(?=,? (?:but|however)\b|;|$)|如果.*",
     re.I,
