@@ -41,12 +41,12 @@ SAYS = re.compile(
 )
 STRAIGHT = re.compile(rf"(?:{any_of('is')}|[:=])\s?\(?$", re.I)
 OWN_CLAUSE = re.compile(
-    r"(?:^|[.?!;:,\n(—–-]|'s|\b(?:but|so|thus|hence|therefore|is|remains|clear|definitely|probably|clearly))\s?\(?"
+    r"(?:^|(?<!\d)[.,]|[?!;:\n(—–-]|'s|\b(?:but|so|thus|hence|therefore|is|remains|clear|definitely|probably|clearly))\s?\(?"
     r"(?:an? )?$",
     re.I,
 )
 OWN_CLAUSE_END = re.compile(
-    r"\s?的?(?:$|[.,;:!()\n—–]|-\s|(?:because|since|as|it|this|there|they|to|in|for|but)\b|です|입니다)"
+    r"\s?的?(?:$|[.,](?!\d)|[;:!()\n—–]|-\s|(?:because|since|as|it|this|there|they|to|in|for|but)\b|です|입니다)"
 )
 CALLED_WRONG = re.compile(r"\)?\s?[:—–(-]\s?(?:no|wrong|incorrect|false|falsch)\b", re.I)
 BUT = re.compile(r"but|sondern|aber|sino|pero|mais|а|но|而是|但", re.I)

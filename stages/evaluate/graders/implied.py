@@ -13,7 +13,7 @@ DENIES = re.compile(r"\b(?:no|not|cannot|if|might|may|could)\b|n't\b|[?]", re.I)
 BRIEF = 16  # words of a brief answer
 STEM = 7  # letters by which words are compared where all else fails
 DENIED = re.compile(r"\b(?:not|never|without|instead|rather|whether|if|might|may|could|would)\b|n't\b|[?]", re.I)
-NO_NOUN = re.compile(r"\b(?:no|not|cannot|\w{1,6}n't) (?:\w+ )?(\w{4,6})", re.I)
+NO_NOUN = re.compile(r"\b(?:no|not|cannot|\w{1,6}n't) (?:\w+ )?(\w{4,5})", re.I)
 
 PLACES = WORDS["places"]["en"].split("|")
 PLACE = re.compile(
@@ -71,12 +71,17 @@ def by_question(text: str, options: dict[str, str], question: str) -> str | None
 
 def by_own_words(text: str, options: dict[str, str]) -> str | None:
     """The only option with a word of its own in a brief text that has half of its words, by their first letters."""
-    stems = {letter: {word[:STEM] for word in tokens(option)} for letter, option in options.items()}
+    stems = {letter: {word[:STEM] for word in tokens(option) if len(word) > 3} for letter, option in options.items()}
     counts = Counter(chain.from_iterable(stems.values()))
+    owned = {letter: {word for word in words if counts[word] == 1} for letter, words in stems.items()}
     said = " ".join(one for one in CLAUSE.split(text) if not DENIED.search(one))
     heard = {word[:STEM] for word in tokens(said)} if len(text.split()) <= BRIEF else set()
-    told = [letter for letter, words in stems.items() if any(counts[word] == 1 for word in words & heard)]
-    return told[0] if len(told) == 1 and len(heard & stems[told[0]]) >= max(2, len(stems[told[0]]) / 2) else None
+    told = [
+        letter
+        for letter, words in stems.items()
+        if (heard >= owned[letter] or len(words & heard) >= max(2, len(words) / 2)) and owned[letter] & heard
+    ]
+    return told[0] if len(told) == 1 else None
 
 
 def by_words(text: str, options: dict[str, str]) -> str | None:

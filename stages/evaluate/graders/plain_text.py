@@ -66,7 +66,7 @@ TIMES_TEN = re.compile(r"(?<=\b10)\*\*(?=-?\d)")
 TIMES, THAT_IS = re.compile(r"(?<=[\d)\w ])\*(?=\s?[\d(])(?!\*)"), re.compile(r"\b(?:i\.e\.|e\.g\.|d\.h\.)", re.I)
 QUOTE = re.compile(r"'(?:(?!\w)|(?<!\w.))")
 BLANKS, LINES = re.compile(r" [^\S\n]+|[^\S\n ][^\S\n]*"), re.compile(r" ?\n[ \n]*")
-SENTENCE = re.compile(r"\n|(?<=[.!?;])(?<!\b[A-Z]\.) |(?<=\d)\.(?=[A-Z][a-z])")
+SENTENCE = re.compile(r"\n|(?<=[.!?;])(?<!\b[A-Z]\.)(?<!\b[A-Z][a-z]{4}\.) |(?<=\d)\.(?=[A-Z][a-z])")
 
 
 def own_part(text: str) -> str:

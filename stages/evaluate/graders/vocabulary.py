@@ -33,13 +33,13 @@ NOT_BEFORE = re.compile(
 )
 KEPT = (
     r"\W?(?:(?:is|are|be|being|only|should|may|can|held|kept|added|given|used|considered|needed|but|as|well) ){0,4}"
-    + any_of("later")
+    rf"(?:{any_of('later')}|would (?:\w+ly |instead |also )?{any_of('shows')}(?! (?:this|these|such|the (?:best|most))))"
 )
 WRONG_AFTER = re.compile(rf"\W{{0,3}}(?:\w+\W{{1,3}}){{0,3}}?{any_of('wrong')}|{KEPT}", re.I)
 SUPPOSED = re.compile(
     r"\b(?:(?:if|wenn|falls|si|если)\b.*\b(?:would|were|had|ware|seria|serait|бы)|"
     r"(?:would|only|might)\b.*\b(?:if|instead)|had (?:s?he|it|they|the)|whether|"
-    r"would (?:point|suggest|indicate|show|cause|present|produce|lead|give|radiate|be expected))\b.*?"
+    rf"would {any_of('shows')}).*?"
     r"(?=,? (?:but|however)\b|;|$)|"
     r"\b(?:some (?:\w+ )?(?:would|might|may|choose|say|think|prefer|argue)|one (?:might|may|could|would))\b[^,;]*|"
     r"\bdifferential\b.*?(?=,? (?:but|however)\b|;|$)|如果.*",
