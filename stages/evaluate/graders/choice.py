@@ -90,16 +90,17 @@ def stated(text: str, options: dict[str, str], question: str = "") -> str | None
     if len(left) == 1 and len(options) > 3:
         return left.pop()
     named = found.standing or found.dependent
-    cut = not FINISHED.search(text) and len(text.split()) > BRIEF
+    said = mentions(text, options)
+    lettered = {one.letter for one in said if not one.named} & named
+    if len(named) > len(lettered) == 1 and len(text.split()) <= BRIEF:  # `Aspirina (C)`
+        return lettered.pop()
+    opens = len(named) == 1 and said[0].start < 2 and said[0].end > BRIEF
+    cut = not FINISHED.search(text) and len(text.split()) > BRIEF and not opens
     if cut or len(named) > 1:
         return None if cut else implied.by_question(text, options, question)
-    return (
-        named.pop()
-        if named
-        else None
-        if found.rejected
-        else implied.by_words(text, options) or implied.by_own_words(text, options)
-    )
+    if named or found.rejected:
+        return named.pop() if named else None
+    return implied.by_words(text, options, question)
 
 
 def _read(text: str, options: dict[str, str], negative: bool) -> Found:

@@ -6,13 +6,13 @@ from itertools import chain
 
 from stages.evaluate.graders import number, numerals
 from stages.evaluate.graders.mentions import TURNING, mentions, tokens
-from stages.evaluate.graders.vocabulary import WORDS
+from stages.evaluate.graders.vocabulary import WORDS, any_of
 
 CLAUSE = re.compile(r"[.;\n]\s|, (?:while|whereas|but)\b")
 DENIES = re.compile(r"\b(?:no|not|cannot|if|might|may|could)\b|n't\b|[?]", re.I)
 BRIEF = 16  # words of a brief answer
 STEM = 7  # letters by which words are compared where all else fails
-DENIED = re.compile(r"\b(?:not|never|without|instead|rather|whether|if|might|may|could|would)\b|n't\b|[?]", re.I)
+DENIED = re.compile(rf"{any_of('not', 'wrong', 'perhaps')}|\b(?:whether|if|would)\b|[?]", re.I)
 NO_NOUN = re.compile(r"\b(?:no|not|cannot|\w{1,6}n't) (?:\w+ )?(\w{4,5})", re.I)
 
 PLACES = WORDS["places"]["en"].split("|")
@@ -57,6 +57,13 @@ def denied(text: str, options: dict[str, str], question: str) -> str | None:
     return next((letter for letter, option in options.items() if asked and option.casefold() == "no"), None)
 
 
+def affirmed(text: str, options: dict[str, str], question: str) -> str | None:
+    """The option `yes` where a brief text denies nothing and says next to nothing but words of the question."""
+    said, asked = ({word[:5] for word in tokens(part) if len(word) > 3} for part in (text, question))
+    repeats = len(text.split()) <= BRIEF and not DENIED.search(text) and len(said & asked) >= 0.8 * len(said) > 0
+    return next((letter for letter, option in options.items() if repeats and option.casefold() == "yes"), None)
+
+
 def by_question(text: str, options: dict[str, str], question: str) -> str | None:
     """The only option in the clause of a brief text that repeats most of the question."""
     asked, shares = {one for one in tokens(question) if len(one) > 2}, {}
@@ -76,15 +83,22 @@ def by_own_words(text: str, options: dict[str, str]) -> str | None:
     owned = {letter: {word for word in words if counts[word] == 1} for letter, words in stems.items()}
     said = " ".join(one for one in CLAUSE.split(text) if not DENIED.search(one))
     heard = {word[:STEM] for word in tokens(said)} if len(text.split()) <= BRIEF else set()
+    most = 2 if len(text.split()) <= BRIEF / 2 else 1
     told = [
         letter
         for letter, words in stems.items()
-        if (heard >= owned[letter] or len(words & heard) >= max(2, len(words) / 2)) and owned[letter] & heard
+        if owned[letter] & heard
+        and (len(words & heard) >= max(2, len(words) / 2) or len(owned[letter] & heard) >= len(owned[letter]) / most)
     ]
     return told[0] if len(told) == 1 else None
 
 
-def by_words(text: str, options: dict[str, str]) -> str | None:
+def by_words(text: str, options: dict[str, str], question: str) -> str | None:
+    """The option that a text states in other words, or None."""
+    return affirmed(text, options, question) or by_most_words(text, options) or by_own_words(text, options)
+
+
+def by_most_words(text: str, options: dict[str, str]) -> str | None:
     """The only option that has all words of a text, or else most of its own words in the text, far before others."""
     said = set(tokens(text))
     whole = [letter for letter, option in options.items() if said and said <= {*tokens(option)}]

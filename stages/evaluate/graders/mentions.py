@@ -37,6 +37,11 @@ LOWER = re.compile(rf"{any_of('answer', 'option', 'choose')}(?:\s(?:is|[:=–—
 ENDS = re.compile(r"\)?\s?(?:[.,;!)\n]|$)")
 BESIDE = re.compile(r"\)?\s?[.):]?\s?[(:=,—–-]?\s?(?:the )?")
 BRACKETED = re.compile(r"\s?\((?:the )?(?:option |choice |answer |选项|选)?\s?([A-Z])\)", re.I)
+DOSE = re.compile(
+    r" \d[\d.,–-]{0,8} ?(?:m?c?g|μg|units?|IU|m[lL])\b(?:/\w+){0,2}(?: (?:intraven\w+|intramusc\w+|oral(?:ly)?|daily|"
+    r"(?:every|q) ?\d+ ?h(?:ours?|rs?)?|(?:once|twice) (?:a day|daily)))*",
+    re.I,
+)
 CAPITALS = re.compile(r"[A-Z]{2,6}")
 
 
@@ -140,7 +145,9 @@ def _end(here: list[tuple[str, re.Match[str]]], at: int, words: tuple[str, ...],
 
 
 def expanded(text: str, options: dict[str, str]) -> str:
-    """The text with the abbreviations of an option's parts written out: `IVIG and aspirin`."""
+    """The text without doses, if no option has one, and with the abbreviations of an option's parts written out."""
+    if not any(re.search(r"\d", option) for option in options.values()):
+        text = DOSE.sub("", text)
     parts = [part for option in options.values() for part in JOINED.split(option) if part != option]
     short_for = {part: abbreviation(part) for part in parts}
     for short in set(CAPITALS.findall(text)):

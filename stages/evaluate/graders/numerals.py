@@ -95,7 +95,7 @@ def _once(match: re.Match[str]) -> str:
     sizes = [(("", 0.01) if each.unit == "%" else _unit(each.unit) or (each.unit, 1.0)) for each in (one, other)]
     alike = sizes[0][0] == sizes[1][0] and math.isclose(one.value * sizes[0][1], other.value * sizes[1][1])
     kept = other if other.unit == "%" else one
-    return f"{kept.value:.15g} {kept.unit}".strip() if alike else match[0]
+    return f"{kept.value:.15g} {kept.unit}".strip() if alike and kept.unit else match[0]
 
 
 def parts(text: str, share: bool) -> str:
