@@ -45,8 +45,8 @@ PER = re.compile(
 MANY = {"k": 1e3, "thousand": 1e3, "million": 1e6, "billion": 1e9, "万": 1e4, "亿": 1e8}
 TIMES_MANY = re.compile(rf"\b(\d+(?:\.\d+)?)\s?({'|'.join(MANY)})(?:\b|(?=\s?{ASIAN}))", re.I)
 ADDENDS = re.compile(
-    rf"\b(?:adding|(?:the )?sum of) {NUMBER}(?:(?:,? and|,| plus) {NUMBER})+(?: (?:up|together))?|"
-    rf"{NUMBER}(?:(?:,? and|,) {NUMBER})+ (?:add up|together|sum up)\b",
+    rf"\b(?:adding|(?:the )?sum of) {NUMBER}(?:(?:,? and|,| plus) {NUMBER}){{1,9}}(?: (?:up|together))?|"
+    rf"{NUMBER}(?:(?:,? and|,) {NUMBER}){{1,9}} (?:add up|together|sum up)\b",
     re.I,
 )
 OUT_OF = re.compile(

@@ -5,6 +5,7 @@ Patterns here and in the graders are bounded or possessive, so that reading take
 
 import re
 import unicodedata
+from itertools import islice
 
 LIMIT = 40_000  # characters; of a longer answer the end is read
 # A question of the model's own: a heading of the template, a speaker, a further case, or a token that ends a turn.
@@ -15,8 +16,8 @@ ANOTHER = re.compile(
     r"(?:\*\*)?(?:(?:next |new )?(?:question|query|user|human|instruction)|q|frage|pregunta|вопрос|问题|题目|問題|질문|"
     r"السؤال)[ \t\d]{0,4}(?:\*\*)?[:：]|below is an? (?:task|instruction|question)\b|"
     r"(?:#{1,6}[ \t]*|\*\*)?(?P<case>case|example|exercise|scenario|vignette)[ \t]*(?:(?!1\b)\d{1,3}\b|:)|"
-    r"(?P<patient>(?:\d{1,3}[.)][ \t]+)?an? (?:\d{1,3}[- ]\w{3,5}s?[- ]old|(?:wo)?man|boy|girl|patient|child|newborn)\b"
-    r"(?=(?s:.{0,600}?)(?:\?\s|\banswer(?:\*\*)?:))))",
+    r"(?P<patient>"
+    r"(?:\d{1,3}[.)][ \t]+)?an? (?:\d{1,3}[- ]\w{3,5}s?[- ]old|(?:wo)?man|boy|girl|patient|child|newborn)\b))",
     re.I | re.M,
 )
 # The heading that the template ends with: behind a brief answer, or the second time, it opens another one.
@@ -72,18 +73,24 @@ SENTENCE = re.compile(r"\n|(?<=[.!?;])(?<!\b[A-Z]\.)(?<!\b[A-Z][a-z]{4}\.) |(?<=
 def own_part(text: str) -> str:
     """The text up to a next question that the model asks itself; one that stands first is an echo and stays."""
     start = len(text) - len(text.lstrip())
-    ends = [one.start() for one in ANOTHER.finditer(text, start) if _opens(one, text[start : one.start()])][:1]
+    ends = [*islice((one.start() for one in ANOTHER.finditer(text, start) if _opens(one, text, start)), 1)]
     headings = [one.start() for one in HEADING.finditer(text)]
     repeats = headings and ANSWERED.fullmatch(text[: headings[0]])
     ends += headings[:1] if repeats else headings[1:2]
     return text[: min(ends)] if ends else text
 
 
-def _opens(another: re.Match[str], before: str) -> bool:
-    """Whether something stands before a next question, which is no case in a row of cases."""
-    case, before = another["case"], before.rstrip(" \n*#-")
-    told = another["patient"] and before.endswith(":")
-    return bool(before) and not told and not (case and re.search(rf"\b{case} ?1\b", before, re.I))
+def _asks(text: str) -> bool:
+    return any(sign in text for sign in ("?", "answer:", "answer**:"))
+
+
+def _opens(another: re.Match[str], text: str, start: int) -> bool:
+    """Whether something stands before a next question: one about a patient asks something, a case is in no row."""
+    at, case = another.start(), another["case"]
+    before = text[max(start, at - 200) : at].rstrip(" \n*#-")
+    if another["patient"] and (before.endswith(":") or not _asks(text[at : at + 600].lower())):
+        return False
+    return bool(before) and not (case and re.search(rf"\b{case} ?1\b", text[start:at], re.I))
 
 
 def fold(text: str) -> str:

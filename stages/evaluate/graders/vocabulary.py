@@ -33,7 +33,8 @@ NOT_BEFORE = re.compile(
 )
 KEPT = (
     r"\W?(?:(?:is|are|be|being|only|should|may|can|held|kept|added|given|used|considered|needed|but|as|well) ){0,4}"
-    rf"(?:{any_of('later')}|would (?:\w+ly |instead |also )?{any_of('shows')}(?! (?:this|these|such|the (?:best|most))))"
+    rf"(?:{any_of('later')}|"
+    rf"would (?:\w+ly |instead |also )?{any_of('shows')}(?! (?:this|these|such|the (?:best|most))))"
 )
 WRONG_AFTER = re.compile(rf"\W{{0,3}}(?:\w+\W{{1,3}}){{0,3}}?{any_of('wrong')}|{KEPT}", re.I)
 SUPPOSED = re.compile(
