@@ -41,12 +41,12 @@ SAYS = re.compile(
 )
 STRAIGHT = re.compile(rf"(?:{any_of('is')}|[:=])\s?\(?$", re.I)
 OWN_CLAUSE = re.compile(
-    r"(?:^|[.?!;:,\n(—–-]|'s|\b(?:but|so|thus|hence|therefore|is|remains|clear|definitely|probably|clearly))\s?\(?"
+    r"(?:^|(?<!\d)[.,]|[?!;:\n(—–-]|'s|\b(?:but|so|thus|hence|therefore|is|remains|clear|definitely|probably|clearly))\s?\(?"
     r"(?:an? )?$",
     re.I,
 )
 OWN_CLAUSE_END = re.compile(
-    r"\s?的?(?:$|[.,;:!()\n—–]|-\s|(?:because|since|as|it|this|there|they|to|in|for|but)\b|です|입니다)"
+    r"\s?的?(?:$|[.,](?!\d)|[;:!()\n—–]|-\s|(?:because|since|as|it|this|there|they|to|in|for|but)\b|です|입니다)"
 )
 CALLED_WRONG = re.compile(r"\)?\s?[:—–(-]\s?(?:no|wrong|incorrect|false|falsch)\b", re.I)
 BUT = re.compile(r"but|sondern|aber|sino|pero|mais|а|но|而是|但", re.I)
@@ -71,7 +71,7 @@ def stated(text: str, options: dict[str, str], question: str = "") -> str | None
     """The letter of the option that a plain text states, or None."""
     text = vocabulary.phrased(text)
     options = {letter: vocabulary.phrased(plain(option)) for letter, option in options.items()}
-    text = expanded(text, options)
+    text = implied.placed(expanded(text, options), options)
     negative = "no" not in options.values() and vocabulary.NEGATIVE_QUESTION.search(question[-200:]) is not None
     first, *turned = vocabulary.TURN.split(text)
     for part in [*reversed(turned[-LAST:]), first]:
@@ -90,10 +90,17 @@ def stated(text: str, options: dict[str, str], question: str = "") -> str | None
     if len(left) == 1 and len(options) > 3:
         return left.pop()
     named = found.standing or found.dependent
-    cut = not FINISHED.search(text) and len(text.split()) > BRIEF
+    said = mentions(text, options)
+    lettered = {one.letter for one in said if not one.named} & named
+    if len(named) > len(lettered) == 1 and len(text.split()) <= BRIEF:  # `Aspirina (C)`
+        return lettered.pop()
+    opens = len(named) == 1 and said[0].start < 2 and said[0].end > BRIEF
+    cut = not FINISHED.search(text) and len(text.split()) > BRIEF and not opens
     if cut or len(named) > 1:
         return None if cut else implied.by_question(text, options, question)
-    return named.pop() if named else None if found.rejected else implied.by_words(text, options)
+    if named or found.rejected:
+        return named.pop() if named else None
+    return implied.by_words(text, options, question)
 
 
 def _read(text: str, options: dict[str, str], negative: bool) -> Found:

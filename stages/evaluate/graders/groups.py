@@ -12,7 +12,7 @@ CONJUNCTION = re.compile(
     r"(?:(?:option|choice|also|even|an?|the) )?\W?",
     re.I,
 )
-COMMA, DOT = re.compile(r"\)?\s?,\s?\(?"), re.compile(r"\)?(?:[.,]? ?|\n)\(?")
+COMMA, DOT = re.compile(r"\)?\s?,\s?\(?"), re.compile(r"\)?(?:[.,;]? ?|\n)\(?")
 LIST_END = re.compile(r"\s?(?:$|[.;)\n])")
 
 

@@ -1,14 +1,41 @@
-"""Options that an answer implies where it names none: by its number, by a denial, by its words."""
+"""Options that an answer implies where it names none: by their place, its number, a denial, its words."""
 
 import re
+from collections import Counter
+from itertools import chain
 
 from stages.evaluate.graders import number, numerals
 from stages.evaluate.graders.mentions import TURNING, mentions, tokens
+from stages.evaluate.graders.vocabulary import WORDS, any_of
 
 CLAUSE = re.compile(r"[.;\n]\s|, (?:while|whereas|but)\b")
 DENIES = re.compile(r"\b(?:no|not|cannot|if|might|may|could)\b|n't\b|[?]", re.I)
 BRIEF = 16  # words of a brief answer
-NO_NOUN = re.compile(r"\b(?:no|not|cannot|\w{1,6}n't) (?:\w+ )?(\w{4,6})", re.I)
+STEM = 7  # letters by which words are compared where all else fails
+DENIED = re.compile(rf"{any_of('not', 'wrong', 'perhaps')}|\b(?:whether|if|would)\b|[?]", re.I)
+NO_NOUN = re.compile(r"\b(?:no|not|cannot|\w{1,6}n't) (?:\w+ )?(\w{4,5})", re.I)
+
+PLACES = WORDS["places"]["en"].split("|")
+PLACE = re.compile(
+    rf"\b(?:the )?({'|'.join(PLACES)}|last) (?:option|choice|one|answer)\b|"
+    r"\b(?:option|choice) (?:number )?(?:(?P<digit>[1-9])|(?P<word>one|two|three|four|five))\b(?!\.\d)",
+    re.I,
+)
+COUNTS = ["one", "two", "three", "four", "five"]
+
+
+def placed(text: str, options: dict[str, str]) -> str:
+    """The text with `the third option` and `option 3` as `option C`, where it mentions none."""
+    if mentions(text, options):
+        return text
+    letters = sorted(options)
+
+    def lettered(match: re.Match[str]) -> str:
+        place, digit, word = (one and one.lower() for one in match.groups())
+        at = -1 if place == "last" else int(digit) - 1 if digit else (COUNTS if word else PLACES).index(word or place)
+        return f"option {letters[at]}" if at < len(letters) else match[0]
+
+    return PLACE.sub(lettered, text)
 
 
 def by_value(text: str, options: dict[str, str], question: str) -> str | None:
@@ -30,6 +57,13 @@ def denied(text: str, options: dict[str, str], question: str) -> str | None:
     return next((letter for letter, option in options.items() if asked and option.casefold() == "no"), None)
 
 
+def affirmed(text: str, options: dict[str, str], question: str) -> str | None:
+    """The option `yes` where a brief text denies nothing and says next to nothing but words of the question."""
+    said, asked = ({word[:5] for word in tokens(part) if len(word) > 3} for part in (text, question))
+    repeats = len(text.split()) <= BRIEF and not DENIED.search(text) and len(said & asked) >= 0.8 * len(said) > 0
+    return next((letter for letter, option in options.items() if repeats and option.casefold() == "yes"), None)
+
+
 def by_question(text: str, options: dict[str, str], question: str) -> str | None:
     """The only option in the clause of a brief text that repeats most of the question."""
     asked, shares = {one for one in tokens(question) if len(one) > 2}, {}
@@ -42,7 +76,29 @@ def by_question(text: str, options: dict[str, str], question: str) -> str | None
     return most[0] if len(most) == 1 < len(shares) else None
 
 
-def by_words(text: str, options: dict[str, str]) -> str | None:
+def by_own_words(text: str, options: dict[str, str]) -> str | None:
+    """The only option with a word of its own in a brief text that has half of its words, by their first letters."""
+    stems = {letter: {word[:STEM] for word in tokens(option) if len(word) > 3} for letter, option in options.items()}
+    counts = Counter(chain.from_iterable(stems.values()))
+    owned = {letter: {word for word in words if counts[word] == 1} for letter, words in stems.items()}
+    said = " ".join(one for one in CLAUSE.split(text) if not DENIED.search(one))
+    heard = {word[:STEM] for word in tokens(said)} if len(text.split()) <= BRIEF else set()
+    most = 2 if len(text.split()) <= BRIEF / 2 else 1
+    told = [
+        letter
+        for letter, words in stems.items()
+        if owned[letter] & heard
+        and (len(words & heard) >= max(2, len(words) / 2) or len(owned[letter] & heard) >= len(owned[letter]) / most)
+    ]
+    return told[0] if len(told) == 1 else None
+
+
+def by_words(text: str, options: dict[str, str], question: str) -> str | None:
+    """The option that a text states in other words, or None."""
+    return affirmed(text, options, question) or by_most_words(text, options) or by_own_words(text, options)
+
+
+def by_most_words(text: str, options: dict[str, str]) -> str | None:
     """The only option that has all words of a text, or else most of its own words in the text, far before others."""
     said = set(tokens(text))
     whole = [letter for letter, option in options.items() if said and said <= {*tokens(option)}]

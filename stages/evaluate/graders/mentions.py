@@ -16,7 +16,7 @@ from stages.evaluate.graders.vocabulary import WORDS, any_of, same
 LAST = 300  # letters, texts and sentences from the end that are looked at
 TOKEN = re.compile(rf"\([+-]\)|(?:(?<=\w)|(?<=\w ))[+-](?=[,;.\n]|$)|[<>=≤≥↑↓]|{ASIAN}|(?:(?!{ASIAN})\w)+")
 BRITISH = re.compile(r"[ao](?=e)|(?<=\wo)u(?=rs?$)")
-ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e|e?ly)$")
+ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e|e?ly|(?<=in)a)$")
 SMALL = re.compile(
     r"and|plus|with|together|given|added|addition|combin(?:ed|ation)|in|an?|the|of|to|be|him|her|it|patient|is|are|s|und|mit|y|con|et|avec|и|с|和|与|及|加"
 )
@@ -37,6 +37,11 @@ LOWER = re.compile(rf"{any_of('answer', 'option', 'choose')}(?:\s(?:is|[:=–—
 ENDS = re.compile(r"\)?\s?(?:[.,;!)\n]|$)")
 BESIDE = re.compile(r"\)?\s?[.):]?\s?[(:=,—–-]?\s?(?:the )?")
 BRACKETED = re.compile(r"\s?\((?:the )?(?:option |choice |answer |选项|选)?\s?([A-Z])\)", re.I)
+DOSE = re.compile(
+    r" \d[\d.,–-]{0,8} ?(?:m?c?g|μg|units?|IU|m[lL])\b(?:/\w+){0,2}(?: (?:intraven\w+|intramusc\w+|oral(?:ly)?|daily|"
+    r"(?:every|q) ?\d+ ?h(?:ours?|rs?)?|(?:once|twice) (?:a day|daily)))*",
+    re.I,
+)
 CAPITALS = re.compile(r"[A-Z]{2,6}")
 
 
@@ -140,7 +145,9 @@ def _end(here: list[tuple[str, re.Match[str]]], at: int, words: tuple[str, ...],
 
 
 def expanded(text: str, options: dict[str, str]) -> str:
-    """The text with the abbreviations of an option's parts written out: `IVIG and aspirin`."""
+    """The text without doses, if no option has one, and with the abbreviations of an option's parts written out."""
+    if not any(re.search(r"\d", option) for option in options.values()):
+        text = DOSE.sub("", text)
     parts = [part for option in options.values() for part in JOINED.split(option) if part != option]
     short_for = {part: abbreviation(part) for part in parts}
     for short in set(CAPITALS.findall(text)):
@@ -172,4 +179,5 @@ def arranged(option: str) -> list[str]:
     """An option's text with the directions behind their words or before them, and its halves swapped."""
     option = ARROW.sub(lambda match: same(match[0]), option)
     found = [option, re.sub(r"([^,;↑↓]+)([↑↓])", r" \2 \1", option), re.sub(r"([↑↓])([^,;↑↓]+)", r" \2 \1", option)]
+    found += [re.sub(r"^(.+) ([↑↓])[,;] (.+) \2$", r"\1 \3 \2", option)]
     return found + [re.sub(r"^([^,;]*)[,;]([^,;]*)$", r"\2 \1", one) for one in found]

@@ -50,12 +50,6 @@ BEHIND = re.compile(
 EQUALS = re.compile(rf"(?:[=≈→]|that is,?)\s?(?P<number>{NUMBER})")
 OPERATOR = re.compile(r"\s?(?:[a-zA-Zμ/]{1,8}\s?)?(?:[+×*÷^/]|-\s)\s?[\d(]")
 BRACKET = re.compile(r"(?<!boxed: )\([^()]*\)")
-OUT_OF = re.compile(
-    rf"(?P<number>{NUMBER})(?: points?)?\s?"
-    r"(?:/|(?:out )?of(?: an?| the| a total of)?(?: possible)?(?: max(?:imum|\.)?(?: of)?)?)\s?"
-    rf"(?P<of>{NUMBER})(?!\d|[.,]\d|\s?[=)^])(?: possible| maximum)?"
-)
-OF = re.compile(rf"\bof (?:the )?{NUMBER} (?:possible )?(?:criteria|points|items|components),? (?={NUMBER})", re.I)
 RUNNING = re.compile(r"[+-](?<![\d)]\s.)(?<![\w)^].)\s?\d+(?:\.\d+)?\s?=(?:\s?-?\d+(?:\.\d+)?)?")
 ITEM = re.compile(r"^(?:[-•] )?\d{1,2}[.)] (?=\S)", re.M)
 NAMED = re.compile(r"\b(?:type|grade|stage|class|step|phase) \d\w?", re.I)
@@ -66,7 +60,9 @@ BOUND_AFTER = re.compile(
     r"(?:items|components|groups|categories|criteria (?:are(?! (?:met|fulfill?ed|satisfied|present))|makes?))\b)"
 )
 ANY, DIGITS = re.compile(NUMBER), re.compile(r"(?<![\w.-])\d+(?:\.\d+)?")
-TWO = re.compile(rf"\s?%?(?:points? ?)?(?:\? ?)?(?:or|to|and|[-–—]|bis|a|oder|至|到|或)\s?{NUMBER}")
+TWO = re.compile(
+    rf"\s?%?(?:points? ?|[a-z]{{1,3}} (?=or\b))?(?:\? ?)?(?:or|to|and|[-–—]|bis|a|oder|至|到|或)\s?{NUMBER}"
+)
 GENERAL = re.compile(
     r"\W*(?:an? (?:[\w-]+ ){0,3}?(?:score|scale|patient)\b.{0,20}? (?:of|with|who)|scores? (?:of|above|below|from)|"
     r"patients?|those|each|every|any|with an?|in this score|when)\b",
@@ -81,8 +77,7 @@ def stated(text: str, question: str = "", share: bool = False) -> Reading | None
     text = ITEM.sub("", text) if len(ITEM.findall(text)) > 1 else text
     text, steps = RUNNING.subn(" ", numerals.spelled(text.replace(":\n", ": ")))
     share = share or "%" in numerals.spelled(question)
-    text = OF.sub("", text)
-    text = OUT_OF.sub(lambda match: _part(match, share), text)
+    text = numerals.parts(text, share)
     cue = _cue(question)
     for within in [BRACKET.sub("()", text)] if steps else dict.fromkeys((BRACKET.sub("()", text), text)):
         parts = TURN.split(within)
@@ -114,12 +109,6 @@ def _sentences(text: str) -> list[str]:
     """The sentences with a number that state something, without what is supposed."""
     found = [SUPPOSED.sub("", one) for one in sentences(text) if ANY.search(one) and not ASKED.search(one)]
     return [one for one in found if ANY.search(one)]
-
-
-def _part(match: re.Match[str], share: bool) -> str:
-    """`3 of 5` as 3, or as 0.6 where a `share` is asked; `118/72` as it is."""
-    part, whole = numerals.value(match["number"]), numerals.value(match["of"])
-    return match[0] if not 0 <= part <= whole or not whole else f"{part / whole:g}" if share else match["number"]
 
 
 def _cue(question: str) -> re.Pattern[str]:

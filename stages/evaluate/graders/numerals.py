@@ -30,7 +30,12 @@ HALVES = re.compile(
     re.I,
 )
 FRACTION = re.compile(r"(?<!\d)\(?(\d{1,6})\)?\s?/\s?\(?(\d{1,6})\)?\s?(?=%)")
-BOTH_WAYS = re.compile(r"(?<![\d.])(0?\.\d+),? (?:or|that is,?|=) (\d+(?:\.\d+)?)\s?%")
+IN_UNIT = rf"({NUMBER})(?:\s?([A-Za-zμ]{{1,5}}|%))?"
+BOTH_WAYS = re.compile(rf"{IN_UNIT},? (?:or|that is,?|=) {IN_UNIT}(?![\d.]*\w)")
+CELLS = re.compile(
+    r"(?:(?<=\d)\s?[×x]\s?10\^\(?|(?<=\d)[eE])(3|6|9|12)\)?(?=\s?(?:/|per )\s?(?:[mcμ]?[lL]\b|lit(?:er|re)|mm))"
+)
+POWERS = {"thousands": 1e3, "millions": 1e6, "billions": 1e9, "trillions": 1e12}  # of cells, in a unit of volume
 UNIT_POWER = re.compile(r"(?<=[A-Za-zμ])(?<![\s(][A-Z])\^\(?-?\d\)?")
 PER_MANY = re.compile(r"(?<=\d) per 1(?:0{2,}|0{0,2},000(?:,000)?)\b")
 PER = re.compile(
@@ -39,6 +44,23 @@ PER = re.compile(
 )
 MANY = {"k": 1e3, "thousand": 1e3, "million": 1e6, "billion": 1e9, "万": 1e4, "亿": 1e8}
 TIMES_MANY = re.compile(rf"\b(\d+(?:\.\d+)?)\s?({'|'.join(MANY)})(?:\b|(?=\s?{ASIAN}))", re.I)
+ADDENDS = re.compile(
+    rf"\b(?:adding|(?:the )?sum of) {NUMBER}(?:(?:,? and|,| plus) {NUMBER}){{1,9}}(?: (?:up|together))?|"
+    rf"{NUMBER}(?:(?:,? and|,) {NUMBER}){{1,9}} (?:add up|together|sum up)\b",
+    re.I,
+)
+OUT_OF = re.compile(
+    rf"(?P<number>{NUMBER})(?: points?)?\s?"
+    r"(?:/|von|sur|de|из|(?:out )?of(?: an?| the| a total of)?(?: possible)?(?: max(?:imum|\.)?(?: of)?)?)\s?"
+    rf"(?P<of>{NUMBER})(?!\d|[.,]\d|\s?[=)^])(?: possible| maximum| Punkten)?"
+)
+OF = re.compile(
+    rf"\b(?:of (?:the )?{NUMBER} (?:possible )?(?:criteria|points|items|components),?|(?<=is )the maximum(?: of|,|:)) "
+    rf"(?={NUMBER})",
+    re.I,
+)
+ROMANS = ["", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X"]
+ROMAN = re.compile(r"(?:(?<=[=:] )|(?<=\bis )|^)(?:I{2,3}|IV|VI{0,3}|IX)(?=\W*$)")
 HAN_NUMBER = re.compile(rf"([{HAN}两])(?=\s?(?:分|点|个|天|周|$|[.,;\n]))")
 PREFIXES = {"": 1.0, "k": 1e3, "d": 1e-1, "c": 1e-2, "m": 1e-3, "μ": 1e-6, "mc": 1e-6, "u": 1e-6, "n": 1e-9}
 UNITS = {prefix + base: (base, size) for base in ("g", "l", "mol", "m") for prefix, size in PREFIXES.items()}
@@ -57,11 +79,35 @@ def spelled(text: str) -> str:
     """A plain text with fractions, halves and Han numerals in digits, `percent` as a sign, and units without `per`."""
     if not text.isascii():
         text = HAN_NUMBER.sub(lambda match: f" {HAN.index(match[1].replace('两', '二'))} ", text)
+    text = ROMAN.sub(lambda match: str(ROMANS.index(match[0])), text)
     text = TIMES_MANY.sub(lambda match: f"{float(match[1]) * MANY[match[2].lower()]:.15g}", text)
     text = HALVES.sub(lambda match: f"{value(match['whole']) if match['whole'] else 0:g}.5 ", PERCENT.sub("%", text))
-    text = BOTH_WAYS.sub(lambda match: f"{match[2]}%" if 100 * float(match[1]) == float(match[2]) else match[0], text)
+    text = ADDENDS.sub("the total", text)
+    text = BOTH_WAYS.sub(_once, text)
+    text = CELLS.sub(lambda match: f" {[*POWERS][int(match[1]) // 3 - 1]}", text)
     text = FRACTION.sub(lambda match: f"{int(match[1]) / (int(match[2]) or 1):g}", text)
     return UNIT_POWER.sub("", PER.sub(r"\g<unit>", PER_MANY.sub("", text))) if DIGIT.search(text) else text
+
+
+def _once(match: re.Match[str]) -> str:
+    """A number that is written in two units, in one of them: in percent, or the first."""
+    one, other = (Reading(value(match[at]), match[at + 1] or "") for at in (1, 3))
+    sizes = [(("", 0.01) if each.unit == "%" else _unit(each.unit) or (each.unit, 1.0)) for each in (one, other)]
+    alike = sizes[0][0] == sizes[1][0] and math.isclose(one.value * sizes[0][1], other.value * sizes[1][1])
+    kept = other if other.unit == "%" else one
+    return f"{kept.value:.15g} {kept.unit}".strip() if alike and kept.unit else match[0]
+
+
+def parts(text: str, share: bool) -> str:
+    """A text with `3 of 5` as 3, or as 0.6 where a `share` is asked; `118/72` stays."""
+
+    def part(match: re.Match[str]) -> str:
+        number, whole = value(match["number"]), value(match["of"])
+        return (
+            match[0] if not 0 <= number <= whole or not whole else f"{number / whole:g}" if share else match["number"]
+        )
+
+    return OUT_OF.sub(part, OF.sub("", text))
 
 
 def value(text: str) -> float:
@@ -113,7 +159,9 @@ def same(one: Reading, truth: Reading, question: str, relative_tolerance: float)
         known = [one.value * given[1] / wanted[1]]
     elif truth.unit and given and wanted:
         return False
-    return any(_equal(float(f"{found:.12g}"), truth.value, relative_tolerance) for found in known)
+    known += [one.value * POWERS[one.unit]] if one.unit in POWERS else []
+    keys = [truth.value, *([truth.value * POWERS[truth.unit]] if truth.unit in POWERS else [])]
+    return any(_equal(float(f"{found:.12g}"), key, relative_tolerance) for found in known for key in keys)
 
 
 def asked_unit(question: str) -> tuple[str, float] | None:

@@ -28,6 +28,7 @@ STOP = re.compile(
 SPELLING = {r"'s\b": "", "sulph": "sulf", r"n't\b": " not", r"\bnon[ -]": "no "}
 SPELLING |= {"no change": "unchanged", "[ao]e": "e", r"(?<=\w)our\b": "or"}
 SPELLING |= {r"(?<=\w[tb])re\b": "er", r"(?<=[a-z])-(?=\d)": "", r"\b(?:not|without|absen(?:t|ce of)|neither)\b": "no"}
+DRUG = re.compile(r"(?<=\w\win)[ae]$")  # aspirina, aspirine
 BRACKET, ABBREVIATION = re.compile(r"\([^()]*\)"), re.compile(r"\(([A-Z0-9-]{2,8})\)")
 TOKEN = re.compile(rf"\d+(?:[.,]\d+)*(?:\s?(?:[–-]|to)\s?\d+(?:[.,]\d+)*)?|{ASIAN}+|[↑↓]|(?:(?!{ASIAN})[^\W_])+")
 YES_NO = {"A": "yes", "B": "no"}
@@ -77,7 +78,7 @@ def words(text: str) -> list[Word]:
     for match in TOKEN.finditer(text):
         word = str(numerals.SMALL.get(match[0], same(match[0])))
         if not STOP.fullmatch(word):
-            word = word[:-1] if len(word) > 3 and word[-1] == "s" and word[-2] not in "sui" else word
+            word = word[:-1] if len(word) > 3 and word[-1] == "s" and word[-2] not in "sui" else DRUG.sub("", word)
             found.append(Word(word, *match.span()))
     return found
 
@@ -112,7 +113,8 @@ def statements(text: str) -> list[str]:
     lines = [one.end() for one in vocabulary.ANSWER_LINE.finditer(text) if "\n" not in text[one.end() :].strip()]
     text = ITEM.sub(", ", text[lines[0] :] if lines else text)
     parts = sentences(text)
-    parts = [_asserted(part) for part in [*parts[:1], *parts[1:][-LAST:]] if not vocabulary.ASKED.search(part)]
+    later = [part for part in parts[1:][-LAST:] if not part.startswith("in ")]  # `...; in gout, the crystals are`
+    parts = [_asserted(part) for part in [*parts[:1], *later] if not vocabulary.ASKED.search(part)]
     sure = [
         part for part in parts if part and (not vocabulary.PERHAPS.search(part) or vocabulary.CONCLUDES.search(part))
     ]

@@ -5,16 +5,25 @@ Patterns here and in the graders are bounded or possessive, so that reading take
 
 import re
 import unicodedata
+from itertools import islice
 
 LIMIT = 40_000  # characters; of a longer answer the end is read
-# A question of the model's own: a heading of the template, a speaker, or a token that ends a turn.
+# A question of the model's own: a heading of the template, a speaker, a further case, or a token that ends a turn.
 ANOTHER = re.compile(
     r"<\|?/?(?:im_start|im_end|eot_id|start_header_id|endoftext|end_of_text|begin_of_text|user|end_of_turn|"
     r"start_of_turn|s)\|?>|\[/?INST\]|"
     r"^[ \t]*(?:#{1,6}[ \t]*(?:query|question|task|instruction|input|problem)s?\b[ \t\d]{0,4}(?::|\r?$)|"
     r"(?:\*\*)?(?:(?:next |new )?(?:question|query|user|human|instruction)|q|frage|pregunta|вопрос|问题|题目|問題|질문|"
-    r"السؤال)[ \t\d]{0,4}(?:\*\*)?[:：])",
+    r"السؤال)[ \t\d]{0,4}(?:\*\*)?[:：]|below is an? (?:task|instruction|question)\b|"
+    r"(?:#{1,6}[ \t]*|\*\*)?(?P<case>case|example|exercise|scenario|vignette)[ \t]*(?:(?!1\b)\d{1,3}\b|:)|"
+    r"(?P<patient>"
+    r"(?:\d{1,3}[.)][ \t]+)?an? (?:\d{1,3}[- ]\w{3,5}s?[- ]old|(?:wo)?man|boy|girl|patient|child|newborn)\b))",
     re.I | re.M,
+)
+# The heading that the template ends with: behind a brief answer, or the second time, it opens another one.
+HEADING = re.compile(r"^[ \t]*#{1,6}[ \t]*(?:answer|response)[ \t]*(?::|\r?$)", re.I | re.M)
+ANSWERED = re.compile(
+    r"\s*(?:\(?[A-Z]\)?(?:[.):,].{0,80}|\s*)|-?\d.{0,40}|(?!.*[:?…]|let\b|first\b)(?:\S{1,30} ?){1,4})\s*", re.I
 )
 # Direction marks, zero-width characters, variation selectors, the keycap and emoji show nothing that is graded.
 UNSEEN = re.compile(
@@ -31,6 +40,7 @@ PLAIN_SIGNS = dict.fromkeys(("->", "⇒", "⟹", "➔"), "→")
 PLAIN_SIGNS |= {">=": "≥", "<=": "≤", "=>": "→", "{": "(", "}": ")", "[": "(", "]": ")", "\t": " "}
 PLAIN_SIGNS |= dict.fromkeys('*`$#"_\0', " ")
 LATIN = {"А": "A", "В": "B", "С": "C", "Е": "E", "Α": "A", "Β": "B", "Ε": "E"}
+LATIN |= dict(zip("БГДГابجده", "BDEDABCDE", strict=True))  # a list's letters in its own script
 LOOKALIKE = re.compile(rf"(?<!\w)[{''.join(LATIN)}](?=\s?(?:[.,;:)!*_<\n]|$))")
 ASIAN = "[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
 SCRIPTS_MEET = re.compile(rf"(?<={ASIAN})(?=[^\W_])(?!{ASIAN})|(?<=[^\W_])(?<!{ASIAN})(?={ASIAN})")
@@ -38,6 +48,7 @@ ANSWER_TAG, CELL = re.compile(r"<(/?)answer>", re.I), re.compile(r"</t[dh]>\s*<t
 NEW_LINE = re.compile(r"<(?:br|/?p|/?tr|/?div|/?li)\b[^<>]{0,40}>", re.I)
 TAG = re.compile(r"</?[a-z|][^<>\n]{0,80}>", re.I)
 ROW = re.compile(r"^[ \t]*\|(?P<row>.*?)(?:\|[ \t]*)?$", re.M)
+COLUMNS = re.compile(r"^[ \t]*\|[^|\n]*?(?=(?:\|[ *]*[A-H][ *.)]*){3,}\|[ \t]*$).*\n(?:[ \t]*\|.*(?:\n|\Z))+", re.M)
 RULE, QUOTED = re.compile(r"^[ \t:|-]{3,}$", re.M), re.compile(r"^[ \t]*>[> \t]*+(?=\D)", re.M)
 LETTER_NUMBER, BLANK_HALF = (
     re.compile(r"\b([A-Z])-(?=\d)"),
@@ -56,16 +67,30 @@ TIMES_TEN = re.compile(r"(?<=\b10)\*\*(?=-?\d)")
 TIMES, THAT_IS = re.compile(r"(?<=[\d)\w ])\*(?=\s?[\d(])(?!\*)"), re.compile(r"\b(?:i\.e\.|e\.g\.|d\.h\.)", re.I)
 QUOTE = re.compile(r"'(?:(?!\w)|(?<!\w.))")
 BLANKS, LINES = re.compile(r" [^\S\n]+|[^\S\n ][^\S\n]*"), re.compile(r" ?\n[ \n]*")
-SENTENCE = re.compile(r"\n|(?<=[.!?;])(?<!\b[A-Z]\.) |(?<=\d)\.(?=[A-Z][a-z])")
+SENTENCE = re.compile(r"\n|(?<=[.!?;])(?<!\b[A-Z]\.)(?<!\b[A-Z][a-z]{4}\.) |(?<=\d)\.(?=[A-Z][a-z])")
 
 
 def own_part(text: str) -> str:
     """The text up to a next question that the model asks itself; one that stands first is an echo and stays."""
     start = len(text) - len(text.lstrip())
-    found = next(
-        (match.start() for match in ANOTHER.finditer(text, start) if text[start : match.start()].strip()), None
-    )
-    return text if found is None else text[:found]
+    ends = [*islice((one.start() for one in ANOTHER.finditer(text, start) if _opens(one, text, start)), 1)]
+    headings = [one.start() for one in HEADING.finditer(text)]
+    repeats = headings and ANSWERED.fullmatch(text[: headings[0]])
+    ends += headings[:1] if repeats else headings[1:2]
+    return text[: min(ends)] if ends else text
+
+
+def _asks(text: str) -> bool:
+    return any(sign in text for sign in ("?", "answer:", "answer**:"))
+
+
+def _opens(another: re.Match[str], text: str, start: int) -> bool:
+    """Whether something stands before a next question: one about a patient asks something, a case is in no row."""
+    at, case = another.start(), another["case"]
+    before = text[max(start, at - 200) : at].rstrip(" \n*#-")
+    if another["patient"] and (before.endswith(":") or not _asks(text[at : at + 600].lower())):
+        return False
+    return bool(before) and not (case and re.search(rf"\b{case} ?1\b", text[start:at], re.I))
 
 
 def fold(text: str) -> str:
@@ -90,6 +115,7 @@ def plain(text: str) -> str:
     if ">" in text:
         text = QUOTED.sub("", text)
     if "|" in text:
+        text = COLUMNS.sub(_turned, text)
         text = ROW.sub(lambda match: match["row"].replace("|", ": "), RULE.sub("", text)).replace("|", " ")
     if "\\" in text:
         text = _replaced(LATEX_SPACE.sub(" ", LATEX_WORD.sub("", FRACTION.sub(r"(\1)/(\2)", text))), LATEX_SIGNS)
@@ -108,6 +134,12 @@ def empty(text: str) -> bool:
 def sentences(text: str) -> list[str]:
     """Sentences and lines of a plain text, without empty ones."""
     return [part.strip() for part in SENTENCE.split(text) if part.strip()]
+
+
+def _turned(table: re.Match[str]) -> str:
+    """A table with letters as columns, turned so that they lead its rows."""
+    rows = [line.strip().strip("|").split("|") for line in table[0].splitlines() if not RULE.match(line)]
+    return "".join("| " + " | ".join(cells) + " |\n" for cells in zip(*rows, strict=False))
 
 
 def _replaced(text: str, signs: dict[str, str]) -> str:

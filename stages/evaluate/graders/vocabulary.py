@@ -28,14 +28,20 @@ ANSWER_LINE = re.compile(
 )
 NOT_BEFORE = re.compile(
     rf"(?:{any_of('not')}|[>/]|≠)\W{{0,3}}(?:{ASIAN}{{0,4}}|(?:\w+\W{{1,3}}){{0,3}})$|"
-    r"\b(?:do|does|did|could|would) ?(?:not|n't)\b.*$",
+    r"\b(?:do|does|did|could|would) ?(?:not|n't)\b.*$|\bfirst,? (?:and )?then (?:\w+ ){0,2}$",
     re.I,
 )
-WRONG_AFTER = re.compile(rf"\W{{0,3}}(?:\w+\W{{1,3}}){{0,3}}?{any_of('wrong')}", re.I)
+KEPT = (
+    r"\W?(?:(?:is|are|be|being|only|should|may|can|held|kept|added|given|used|considered|needed|but|as|well) ){0,4}"
+    rf"(?:{any_of('later')}|"
+    rf"would (?:\w+ly |instead |also )?{any_of('shows')}(?! (?:this|these|such|the (?:best|most))))"
+)
+WRONG_AFTER = re.compile(rf"\W{{0,3}}(?:\w+\W{{1,3}}){{0,3}}?{any_of('wrong')}|{KEPT}", re.I)
 SUPPOSED = re.compile(
     r"\b(?:(?:if|wenn|falls|si|если)\b.*\b(?:would|were|had|ware|seria|serait|бы)|"
     r"(?:would|only|might)\b.*\b(?:if|instead)|had (?:s?he|it|they|the)|whether|"
-    r"would (?:point|suggest|indicate|show|cause|present|produce|lead|be expected))\b.*?(?=,? (?:but|however)\b|;|$)|"
+    rf"would {any_of('shows')}).*?"
+    r"(?=,? (?:but|however)\b|;|$)|"
     r"\b(?:some (?:\w+ )?(?:would|might|may|choose|say|think|prefer|argue)|one (?:might|may|could|would))\b[^,;]*|"
     r"\bdifferential\b.*?(?=,? (?:but|however)\b|;|$)|如果.*",
     re.I,
