@@ -60,7 +60,7 @@ def main(params: Params) -> str:
     )
     counts = context.dataset
     dropped = sum(sum(reasons.values()) for group in ("dropped", "leaks") for reasons in counts[group].values())
-    rows_of = {"rows": counts["kept"]["train"], "dropped": dropped, "unused": sum(counts["unused"].values())}
+    rows_of = {"rows": prompts["train"], "dropped": dropped, "unused": sum(counts["unused"].values())}
     losses = {name: context.training[name] for name in ("loss", "eval_loss")}
     records.write_json(SCORES, {**comparison.scores(results), **losses, **rows_of})
     records.write_json(COMPARE, results)

@@ -253,6 +253,18 @@ def test_a_date_without_quotes_is_one_line_that_says_so(values):
     assert the_problem(values) == "params.yaml: prompt.date: 2024-07-26: must be a text: write it in quotes"
 
 
+@pytest.mark.parametrize(
+    ("style", "given", "said"),
+    [
+        ("plain", {"enable_thinking": False}, "the plain style has no"),
+        ("chat", {"tokenize": True}, "tokenize: decided by"),
+    ],
+)
+def test_values_for_the_chat_template_that_do_nothing_or_too_much_are_one_line(values, style, given, said):
+    values["prompt"] |= {"style": style, "chat_template_kwargs": given}
+    assert the_problem(values).startswith(f"params.yaml: prompt.chat_template_kwargs: {said}")
+
+
 @pytest.mark.parametrize("wrong", [None, -1, [1], 0.5])
 def test_a_value_for_the_chat_template_that_is_no_scalar_is_one_line(values, wrong):
     values["prompt"]["chat_template_kwargs"] = {"enable_thinking": wrong}

@@ -80,6 +80,7 @@ def context(rows, **more):
             "tokens": {"median": 30, "min": 20, "max": 40},
             "overlong": {"dropped": 2, "truncated": 0},
             "tagged": 3,
+            "train": 35,
             "example": {"prompt": "How much?", "completion": " 3"},
         },
         "params": {"lora": {"r": 16, "target_modules": ["q_proj"]}, "free_questions": []},

@@ -177,10 +177,22 @@ def test_a_text_cut_off_before_its_thinking_closes_is_one_category_with_tags_and
         assert graded(record, complete, finish_reason="length").extracted == graded(record, said).extracted is not None
 
 
+@pytest.mark.parametrize(("record", "said"), [(CHOICE, "C"), (YES_NO, "yes"), (NUMBER, "3"), (MATCH, "Parvovirus B19")])
+def test_a_whole_line_of_the_answer_counts_in_a_cut_text_and_half_a_one_or_one_in_a_thinking_does_not(record, said):
+    for text in (f"So.\nAnswer: {said}\n\nNote: this", f"**Answer:** {said}\n\nAnswer: {said}\n\nAns"):
+        assert graded(record, text, finish_reason="length").correct
+        assert graded(record, f"<think>{text}", finish_reason="length").reason == "cut off"
+        assert graded(record, text, finish_reason="length", tags=OPENED).reason == "cut off"
+    assert graded(record, f"So.\nAnswer: {said}", finish_reason="length").reason == "cut off"
+
+
 @pytest.mark.parametrize("record", [CHOICE, YES_NO, NUMBER, MATCH], ids=lambda record: record["kind"])
-@pytest.mark.parametrize("piece", REPEATED)
+@pytest.mark.parametrize("piece", [*REPEATED, "Answer: ", "Answer:\n"])
 def test_a_megabyte_takes_less_than_a_second(record, piece):
     text = piece * (1_000_000 // len(piece))
+    start = time.process_time()
+    graded(record, text, finish_reason="length")
+    assert time.process_time() - start < 1
     start = time.process_time()
     graded(record, text)
     assert time.process_time() - start < 1

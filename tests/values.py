@@ -78,6 +78,8 @@ def agreeing(values: dict) -> dict:
         model["use_liger_kernel"], training["padding_free"] = False, True
     generation = values["generation"]
     generation["chunk_size"] = max(generation["chunk_size"], generation["batch_size"])
+    if values["prompt"]["style"] == "plain":
+        values["prompt"]["chat_template_kwargs"] = {}
     if model["source"] == "random":
         values["lora"]["layers_to_transform"] = None
     for number, one in enumerate(values["evaluation_sets"]):

@@ -1,10 +1,11 @@
 """Grade one answer: right or not, what it states, and why it is wrong where it is.
 
 An answer is what follows the last closing tag of the thinking, up to a next question that the model asks itself. Where
-the thinking opens and never closes, where a text is cut off before a thinking closes (with tags or without: the limit
-on tokens falls on both arms alike), where nothing follows, or where no answer is stated, it is wrong, and counted as
-such by its reason. `extracted` is None exactly where nothing is stated, so that the share of answers that state
-anything (form) can be told from the share of those that are right (knowledge).
+the thinking opens and never closes, where a text is cut off before a thinking closes, where nothing follows, or where
+no answer is stated, it is wrong, and counted as such by its reason. The limit on tokens falls on both arms alike: a cut
+text without tags counts as cut off too, unless a whole line `Answer: ...` was reached. `extracted` is None exactly
+where nothing is stated, so that the share of answers that state anything (form) can be told from the share of those
+that are right (knowledge).
 
 The rule, for every kind and language, in a page: a last line `Answer: ...` counts before all else. Else the last
 statement with the most weight counts, and a self-correction (`wait`, `correction`) takes back what stands before it.
@@ -13,6 +14,7 @@ counts as a statement, graders/choice.py, number.py and open_ended.py say, for l
 short answers; the words that they listen for are in graders/vocabulary.toml.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +24,7 @@ from stages.evaluate.graders.plain_text import own_part, plain
 from stages.evaluate.thinking import TAGS, Tags, split
 from stages.files.errors import UserError
 
+LAST_LINE = re.compile(r".*^[ \t*_#>]{0,9}answer[ \t*_]{0,4}:[^\n\w]*+\w[^\n]*+\n", re.I | re.M | re.S)
 SHOWN = 80  # characters of an open answer that its grade shows
 Record = dict[str, Any]
 
@@ -50,7 +53,10 @@ def grade(
     rule = record["kind"] if record["kind"] != "open" else "match" if record.get("answer") else "overlap"
     state, _, rest = split(text, tags)
     if finish_reason == "length" and state != "closed" and own_part(text) == text:
-        return Grade(False, rule, reason="cut off")
+        line = LAST_LINE.match(rest or "")
+        if not line:
+            return Grade(False, rule, reason="cut off")
+        rest = line[0]
     if rest is None:
         return Grade(False, rule, reason="thinking never closes")
     rest = own_part(rest)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from stages.params.schema import Params
 
+CHAT_ARGUMENTS = {"add_generation_prompt", "continue_final_message", "tokenize", "chat_template", "messages"}
 RESERVED = ("train", "heldout", "free", "dataset")
 
 
@@ -14,6 +15,11 @@ def conflicts(params: Params) -> Iterator[str]:
     names = Counter(one.name for one in params.evaluation_sets)
     if taken := sorted(name for name, count in names.items() if count > 1 or name in RESERVED):
         yield f"evaluation_sets: the names {taken} are given twice or reserved: rename them"
+    prompt = params.prompt
+    if prompt.chat_template_kwargs and prompt.style == "plain":
+        yield "prompt.chat_template_kwargs: the plain style has no chat template: set {}, or prompt.style to chat"
+    if fixed := sorted(CHAT_ARGUMENTS & prompt.chat_template_kwargs.keys()):
+        yield f"prompt.chat_template_kwargs: {', '.join(fixed)}: decided by the pipeline: leave it out"
     yield from _of_the_model(params)
     yield from _of_the_schedule(params)
 

@@ -97,7 +97,7 @@ def _common(context: Context, label: Any) -> dict[str, Any]:
         "sentences": [wording.sentence(name, result, len(labelled)) for name, result in labelled.items()],
         "outcomes": outcomes(context.rows),
         "caveats": caveats(context),
-        "kept": dict(sorted(context.dataset["kept"].items(), key=lambda one: one[0] != "train")),
+        "kept": {"train": 0} | context.dataset["kept"] | {"train": context.prompts["train"]},
         "versions": dict(sorted(context.versions.items())),
     }
 

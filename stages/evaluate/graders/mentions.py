@@ -8,6 +8,7 @@ cells`). A text is compared by its words, without endings, small words and conne
 
 import re
 from collections import deque
+from functools import lru_cache
 from typing import NamedTuple
 
 from stages.evaluate.graders.plain_text import ASIAN, fold
@@ -98,6 +99,7 @@ def tokens(text: str) -> list[str]:
     return [one for one in map(_token, TOKEN.findall(fold(text))) if one]
 
 
+@lru_cache(maxsize=10_000)
 def _token(word: str) -> str:
     small = SMALL.fullmatch(word if len(word) == 1 else word.casefold())  # `A` may be a letter
     return "" if small else ENDING.sub("", same(BRITISH.sub("", word)))
