@@ -160,16 +160,17 @@ class Formatter:
 
 
 def literal_tokenizer(tokenizer: Any, keep: tuple[str, ...]) -> Any:
-    """A copy whose added tokens are special, those of `keep` excepted.
+    """A copy whose added tokens are special, those of `keep` and mere blanks excepted.
 
     `split_special_tokens` reads special tokens as plain text. R1's tokenizer has turn marks and tags of thinking among
-    its added tokens, marked as not special.
+    its added tokens, marked as not special; Gemma's has line ends and spaces, which are text.
     """
     from tokenizers import AddedToken
 
     copied = copy.deepcopy(tokenizer)
-    hidden = [one for one in tokenizer.added_tokens_decoder.values() if not one.special and one.content not in keep]
-    copied.backend_tokenizer.add_special_tokens([AddedToken(one.content, special=True) for one in hidden])
+    added = [one.content for one in tokenizer.added_tokens_decoder.values() if not one.special]
+    hidden = [text for text in added if text not in keep and text.strip(" \u2581\n\t\r")]
+    copied.backend_tokenizer.add_special_tokens([AddedToken(text, special=True) for text in hidden])
     return copied
 
 
