@@ -46,7 +46,8 @@ OWN_CLAUSE = re.compile(
     re.I,
 )
 OWN_CLAUSE_END = re.compile(
-    r"\s?的?(?:$|[.,](?!\d)|[;:!()\n—–]|-\s|(?:because|since|as|it|this|there|they|to|in|for|but)\b|です|입니다)"
+    r"\s?的?(?:$|[.,](?!\d)|[;:!()\n—–]|-\s|(?:because|since|as|it|this|there|they|to|in|for|but)\b|です|입니다|"
+    r"(?:is|seems) (?:to be )?the (?:best|correct|right)\b)"
 )
 CALLED_WRONG = re.compile(r"\)?\s?[:—–(-]\s?(?:no|wrong|incorrect|false|falsch)\b", re.I)
 BUT = re.compile(r"but|sondern|aber|sino|pero|mais|а|но|而是|但", re.I)
@@ -97,7 +98,9 @@ def stated(text: str, options: dict[str, str], question: str = "") -> str | None
     opens = len(named) == 1 and said[0].start < 2 and said[0].end > BRIEF
     cut = not FINISHED.search(text) and len(text.split()) > BRIEF and not opens
     if cut or len(named) > 1:
-        return None if cut else implied.by_question(text, options, question)
+        return (
+            None if cut else implied.by_question(text, options, question) or implied.by_opening(text, options, question)
+        )
     if named or found.rejected:
         return named.pop() if named else None
     return implied.by_words(text, options, question)

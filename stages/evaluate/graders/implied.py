@@ -10,9 +10,12 @@ from stages.evaluate.graders.vocabulary import WORDS, any_of
 
 CLAUSE = re.compile(r"[.;\n]\s|, (?:while|whereas|but)\b")
 DENIES = re.compile(r"\b(?:no|not|cannot|if|might|may|could)\b|n't\b|[?]", re.I)
+SENTENCE, JOINS = re.compile(r"[.!?]\s|\n"), re.compile(r",? (?:and|or)\b")
+ASKED = 200  # characters of a question that ask
 BRIEF = 16  # words of a brief answer
 STEM = 7  # letters by which words are compared where all else fails
 DENIED = re.compile(rf"{any_of('not', 'wrong', 'perhaps')}|\b(?:whether|if|would)\b|[?]", re.I)
+NOT = re.compile(r"(?:\b(?:does|do|did|is|are|was|were|should|can)\b ?|\bcan)not\b(?! only)", re.I)
 NO_NOUN = re.compile(r"\b(?:no|not|cannot|\w{1,6}n't) (?:\w+ )?(\w{4,5})", re.I)
 
 PLACES = WORDS["places"]["en"].split("|")
@@ -64,6 +67,17 @@ def affirmed(text: str, options: dict[str, str], question: str) -> str | None:
     return next((letter for letter, option in options.items() if repeats and option.casefold() == "yes"), None)
 
 
+def echoed(text: str, options: dict[str, str], question: str) -> str | None:
+    """The option `yes` or `no` where the last sentence with all words of the question affirms or denies them."""
+    letters = {option.casefold(): letter for letter, option in options.items()}
+    asked, *others = ({*tokens(one)} for one in [SENTENCE.split(question.strip(" ?\n"))[-1], *SENTENCE.split(text)])
+    if not letters.keys() >= {"yes", "no"} or len(asked) < 4:
+        return None
+    repeats = [one for one, said in zip(SENTENCE.split(text), others, strict=True) if asked <= said]
+    said, denials = NOT.subn(" ", repeats[-1]) if repeats else ("?", 0)
+    return None if denials > 1 or DENIED.search(said) else letters["no" if denials else "yes"]
+
+
 def by_question(text: str, options: dict[str, str], question: str) -> str | None:
     """The only option in the clause of a brief text that repeats most of the question."""
     asked, shares = {one for one in tokens(question) if len(one) > 2}, {}
@@ -74,6 +88,15 @@ def by_question(text: str, options: dict[str, str], question: str) -> str | None
             shares[letter] = max(shares.get(letter, 0), len(asked & {*tokens(clause)}))
     most = [letter for letter, share in shares.items() if share == max(shares.values())]
     return most[0] if len(most) == 1 < len(shares) else None
+
+
+def by_opening(text: str, options: dict[str, str], question: str) -> str | None:
+    """The only option in a text's first sentence, where that denies nothing and repeats words of what is asked."""
+    opening = SENTENCE.split(text, maxsplit=1)[0]
+    asked, said = ({one for one in tokens(part) if len(one) > 3} for part in (question[-ASKED:], opening))
+    here = mentions(opening, options)
+    alone = len({one.letter for one in here}) == 1 and not JOINS.match(opening, here[-1].end)
+    return here[0].letter if alone and len(asked & said) >= 3 and not DENIES.search(opening) else None
 
 
 def by_own_words(text: str, options: dict[str, str]) -> str | None:
@@ -95,7 +118,12 @@ def by_own_words(text: str, options: dict[str, str]) -> str | None:
 
 def by_words(text: str, options: dict[str, str], question: str) -> str | None:
     """The option that a text states in other words, or None."""
-    return affirmed(text, options, question) or by_most_words(text, options) or by_own_words(text, options)
+    return (
+        affirmed(text, options, question)
+        or echoed(text, options, question)
+        or by_most_words(text, options)
+        or by_own_words(text, options)
+    )
 
 
 def by_most_words(text: str, options: dict[str, str]) -> str | None:

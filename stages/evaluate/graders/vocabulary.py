@@ -39,6 +39,7 @@ KEPT = (
 WRONG_AFTER = re.compile(rf"\W{{0,3}}(?:\w+\W{{1,3}}){{0,3}}?{any_of('wrong')}|{KEPT}", re.I)
 SUPPOSED = re.compile(
     r"\b(?:(?:if|wenn|falls|si|если)\b.*\b(?:would|were|had|ware|seria|serait|бы)|"
+    r"if\b.*\b(?:may|might|could) be (?:necessary|needed|required|considered)|"
     r"(?:would|only|might)\b.*\b(?:if|instead)|had (?:s?he|it|they|the)|whether|"
     rf"would {any_of('shows')}).*?"
     r"(?=,? (?:but|however)\b|;|$)|"
