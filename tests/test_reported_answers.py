@@ -10,6 +10,11 @@ DUAL = {"A": "Aspirin", "B": "Aspirin and clopidogrel", "C": "Heparin"}
 SEROLOGY = {"A": "HBsAg (+), anti-HBs (-)", "B": "HBsAg (-), anti-HBs (+)", "C": "HBsAg (-), anti-HBs (-)"}
 LUNG = {"A": "Pneumonia", "B": "Pulmonary embolism", "C": "Asthma", "D": "COPD"}
 
+WHICH = "Which of the following is the most critical factor in planning her management?"
+FACTORS = {"A": "Hypertension", "B": "Obesity", "C": "Patient age", "D": "Surgical correction"}
+YES_NO_MAYBE = {"A": "yes", "B": "no", "C": "maybe"}
+MOSSY = "Terminals show immunoreactivity.\n\ndo mossy fibers release gaba?"
+
 NUMBERS = [
     (CURB, "Confusion gives a score of 1 and urea gives a score of 1, so the total is 2.", "2"),
     (CURB, "意识障碍得1分，尿素得1分，年龄得1分，总分为3分。", "3"),
@@ -57,6 +62,26 @@ OPEN = [
     ("95%", "85% (95% CI 80–90%)", False),
     ("No", "Yes. There is no contraindication.", False),
 ]
+REASONED = [  # of a model of 1.5B parameters
+    (FACTORS, WHICH, "The most critical factor is her obesity. It leads to hypertension and rises with the age.", "B"),
+    (FACTORS, WHICH, "The most critical factor is obesity or hypertension. Obesity leads to hypertension.", None),
+    (FACTORS, WHICH, "The cause of all this is endocrine, making option A the correct answer.", "A"),
+    (
+        FACTORS,
+        WHICH,
+        "Give her vitamins. However, if the bowlegs worsen, surgical correction might be necessary.",
+        None,
+    ),
+    (YES_NO_MAYBE, MOSSY, "Based on the context, mossy fibers do release GABA. The passage states it for rats.", "A"),
+    (YES_NO_MAYBE, MOSSY, "We can conclude that the mossy fibers do not release GABA in any of these rats here.", "B"),
+    (
+        YES_NO_MAYBE,
+        MOSSY,
+        "To determine whether mossy fibers do release GABA, we need to look at the passage first.",
+        None,
+    ),
+    (YES_NO_MAYBE, MOSSY, 'It is not clear either way in these rats, so "maybe" seems the best choice.', "C"),
+]
 
 
 @pytest.mark.parametrize(("question", "text", "number"), NUMBERS)
@@ -68,6 +93,12 @@ def test_the_number_is_the_result(question, text, number):
 @pytest.mark.parametrize(("options", "text", "letter"), CHOICES)
 def test_the_option_is_the_one_stated(options, text, letter):
     record = {"kind": "choice", "question": "Which?", "options": options, "answer": "A"}
+    assert graded(record, text).extracted == letter
+
+
+@pytest.mark.parametrize(("options", "question", "text", "letter"), REASONED)
+def test_a_reasoned_answer_states_what_it_says_of_the_question(options, question, text, letter):
+    record = {"kind": "choice", "question": question, "options": options, "answer": "A"}
     assert graded(record, text).extracted == letter
 
 

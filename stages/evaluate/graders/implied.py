@@ -15,6 +15,7 @@ ASKED = 200  # characters of a question that ask
 BRIEF = 16  # words of a brief answer
 STEM = 7  # letters by which words are compared where all else fails
 DENIED = re.compile(rf"{any_of('not', 'wrong', 'perhaps')}|\b(?:whether|if|would)\b|[?]", re.I)
+AUXILIARY = {"do", "doe", "did"}
 NOT = re.compile(r"(?:\b(?:does|do|did|is|are|was|were|should|can)\b ?|\bcan)not\b(?! only)", re.I)
 NO_NOUN = re.compile(r"\b(?:no|not|cannot|\w{1,6}n't) (?:\w+ )?(\w{4,5})", re.I)
 
@@ -73,7 +74,7 @@ def echoed(text: str, options: dict[str, str], question: str) -> str | None:
     asked, *others = ({*tokens(one)} for one in [SENTENCE.split(question.strip(" ?\n"))[-1], *SENTENCE.split(text)])
     if not letters.keys() >= {"yes", "no"} or len(asked) < 4:
         return None
-    repeats = [one for one, said in zip(SENTENCE.split(text), others, strict=True) if asked <= said]
+    repeats = [one for one, said in zip(SENTENCE.split(text), others, strict=True) if asked - AUXILIARY <= said]
     said, denials = NOT.subn(" ", repeats[-1]) if repeats else ("?", 0)
     return None if denials > 1 or DENIED.search(said) else letters["no" if denials else "yes"]
 
