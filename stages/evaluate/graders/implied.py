@@ -1,4 +1,4 @@
-"""Options that an answer implies where it names none: by their place, its number, a denial, its words."""
+"""Options that an answer implies: by place, number, denial, opening, the question's words."""
 
 import re
 from collections import Counter
