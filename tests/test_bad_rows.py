@@ -531,7 +531,7 @@ def test_a_row_that_is_dropped_takes_no_question_from_a_later_one(fetch):
 def test_a_number_that_is_asked_for_is_read_by_the_grader_as_it_was_meant(text):
     record = {"question": "How many?", "answer": text}
     meant = float(text.replace(",", ""))
-    if evaluation_sets._finish(record, SimpleNamespace(kind="number"), None) is None:
+    if evaluation_sets._finish(record, SimpleNamespace(kind="number"), None, set()) is None:
         assert numerals.truth(numerals.spelled(plain(record["answer"]))).value == meant
     else:
         assert math.isinf(meant)
@@ -594,7 +594,7 @@ def test_any_row_is_dropped_by_a_reason_or_can_be_written_and_graded(kind, quest
     record = cleaner.clean(
         {"q": question, "a": answer},
         {"question": "q", "answer": "a"},
-        lambda record: evaluation_sets._finish(record, one, options),
+        lambda record: evaluation_sets._finish(record, one, options, set()),
     )
     assert (record is None) == (cleaner.dropped.total() == 1)
     if record is not None:
@@ -623,6 +623,7 @@ def test_whatever_rows_and_models_say_is_text_in_the_report(calm, question, befo
         record |= {"options": {"A": question or "a", "B": before}, "answer": "A"}
     rows = [row("heldout", before, f"<think>{after}</think>{before}", **record)]
     seen = {"tokens": {"median": 1, "min": 1, "max": 1}, "overlong": {"dropped": 0, "truncated": 0}, "tagged": 0}
+    seen |= {"train": 1}
     seen["example"] = {"prompt": question, "completion": after}
     whole = dataclasses.replace(calm, rows=rows, prompts=seen, free=[{"question": question, **rows[0]}])
     with mock.patch.object(charts, "all_of", return_value=calm_charts):  # they hold no text of a row
