@@ -78,6 +78,10 @@ def agreeing(values: dict) -> dict:
         model["use_liger_kernel"], training["padding_free"] = False, True
     generation = values["generation"]
     generation["chunk_size"] = max(generation["chunk_size"], generation["batch_size"])
+    if generation["temperature"] == 0:
+        generation["samples"] = 1
+    if (generation["max_thinking_tokens"] or 0) >= generation["max_new_tokens"]:
+        generation["max_thinking_tokens"] = None
     if values["prompt"]["style"] == "plain":
         values["prompt"]["chat_template_kwargs"] = {}
     if model["source"] == "random":

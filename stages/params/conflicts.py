@@ -38,6 +38,17 @@ def _of_the_model(params: Params) -> Iterator[str]:
     if model.backend == "unsloth" and not (params.training.padding_free or params.training.packing):
         yield "training.padding_free: false: rows go end to end into unsloth's layers: set it to true"
     generation = params.generation
+    budget = generation.max_thinking_tokens
+    if budget is not None and budget >= generation.max_new_tokens:
+        yield (
+            f"generation.max_thinking_tokens: {budget}: the answer follows the thinking within "
+            f"generation.max_new_tokens ({generation.max_new_tokens}): lower the first, or raise the second"
+        )
+    if generation.samples > 1 and generation.temperature == 0:
+        yield (
+            f"generation.samples: {generation.samples}: at temperature 0 all samples are the same answer: set 1, or "
+            "generation.temperature above 0"
+        )
     if generation.engine == "continuous" and generation.batch_size > generation.chunk_size:
         yield (
             f"generation.batch_size: {generation.batch_size}: no more than generation.chunk_size "

@@ -77,6 +77,7 @@ class Dataset(Section):
     eval_rows: Count
     eval_share: Annotated[float, Field(ge=0.01, le=0.99)]
     max_dropped_share: Share
+    swap_completions: bool
     builtin: Builtin
     hub: HubDataset
     files: FilesDataset

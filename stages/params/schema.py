@@ -130,11 +130,23 @@ class Training(Section):
     logging_steps: Count
 
 
+class Evaluation(Section):
+    """Which of the held-out questions and of the evaluation sets are asked."""
+
+    split: Literal["validation", "test"]
+    test_share: Annotated[float, Field(ge=0.1, le=0.9)]
+
+
 class Generation(Section):
-    """How answers are written; always greedy."""
+    """How answers are written, by the names of transformers.GenerationConfig; greedy at temperature 0."""
 
     engine: Literal["continuous", "transformers"]
     max_new_tokens: Annotated[int, Field(ge=1, le=131072)]
+    max_thinking_tokens: Annotated[int, Field(ge=1, le=131072)] | None
+    temperature: Annotated[float, Field(ge=0, le=2)]
+    top_p: Annotated[float, Field(gt=0, le=1)]
+    samples: Annotated[int, Field(ge=1, le=1024)]
+    seed: Seed
     batch_size: Annotated[int, Field(ge=1, le=4096)]
     chunk_size: Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -158,6 +170,7 @@ class Params(Section):
     """All of params.yaml."""
 
     dataset: Dataset
+    evaluation: Evaluation
     evaluation_sets: list[Annotated[HubEvaluationSet | FilesEvaluationSet, Field(discriminator="source")]]
     free_questions: Annotated[list[Text], unique()]
     model: Model
