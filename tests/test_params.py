@@ -82,8 +82,8 @@ def drop(values, key):
     del values[last]
 
 
-def wrong_type(value):
-    return 5 if isinstance(value, str | None) else "five"
+def wrong_type(key, value):
+    return "five" if key == "generation.max_thinking_tokens" or not isinstance(value, str | None) else 5
 
 
 # --- the committed file and the presets ---------------------------------------------------------------------------
@@ -243,7 +243,7 @@ def test_a_missing_key_is_one_line_that_names_it(key, values):
 
 @pytest.mark.parametrize("key", LEAVES)
 def test_a_value_of_the_wrong_type_is_one_line_that_names_key_and_value(key, values):
-    wrong = wrong_type(LEAVES[key])
+    wrong = wrong_type(key, LEAVES[key])
     put(values, key, wrong)
     assert the_problem(values).startswith(f"params.yaml: {key}: {wrong!r}: must be ")
 
@@ -449,9 +449,9 @@ def test_paths_into_an_evaluation_set_read_as_in_the_file(one, values):
         values["evaluation_sets"] = [HUB_SET, changed]
         assert the_problem(values).startswith(f"params.yaml: evaluation_sets[1].{key}: missing: ")
         changed = copy.deepcopy(one)
-        put(changed, key, wrong_type(value))
+        put(changed, key, wrong_type(key, value))
         values["evaluation_sets"] = [HUB_SET, changed]
-        assert f"params.yaml: evaluation_sets[1].{key}: {wrong_type(value)!r}: " in the_problem(values) + ": "
+        assert f"params.yaml: evaluation_sets[1].{key}: {wrong_type(key, value)!r}: " in the_problem(values) + ": "
         changed = copy.deepcopy(one)
         put(changed, f"{key}x", value)
         values["evaluation_sets"] = [HUB_SET, changed]
