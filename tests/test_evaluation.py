@@ -39,7 +39,7 @@ def ask(values, tmp_path, monkeypatch):
         }
         cleaner = Cleaner()
         (wanted,) = params.check({**values, "evaluation_sets": [one]}).evaluation_sets
-        return list(evaluation_sets.rows(wanted, cleaner)), cleaner
+        return list(evaluation_sets.rows(wanted, 0.5, cleaner)), cleaner
 
     return ask
 
@@ -301,11 +301,11 @@ def test_a_set_of_the_hub_is_read_through_its_own_entry(values, monkeypatch):
     one["answer_key"] = "letter"
     one["columns"] = {"question": "q", "answer": "a", "options": "o", "context": None, "group": None}
     (wanted,) = params.check({**values, "evaluation_sets": [one]}).evaluation_sets
-    (row,) = evaluation_sets.rows(wanted, Cleaner())
+    (row,) = evaluation_sets.rows(wanted, 0.5, Cleaner())
     assert (row["set"], row["answer"], seen) == ("theirs", "B", ["some/where"])
     cleaner = Cleaner()
     rows = [{"q": f"Which, {index}?", "a": "B", "o": ABC} for index in range(50)]
-    assert len(list(evaluation_sets.rows(wanted, cleaner))) == 5
+    assert len(list(evaluation_sets.rows(wanted, 0.5, cleaner))) == 5
     assert (cleaner.seen, cleaner.unused) == (5, 0)  # the Hub is read no further than needed
 
 

@@ -11,7 +11,10 @@ TOO_MANY_DROPPED = Text(
     "{name}: {dropped} of {seen} rows dropped ({reasons}), more than dataset.max_dropped_share {share}: correct the "
     "source, its columns in params.yaml, or raise the share"
 )
-NO_HELD_OUT_ROW = Text("dataset: no held-out row: give it more rows, or change dataset.eval_share")
+NO_HELD_OUT_ROW = Text(
+    "dataset: no held-out row in the {split} split: give it more rows, or change dataset.eval_share or "
+    "evaluation.test_share"
+)
 NO_TRAIN_ROW = Text(
     "dataset: no train row is left of {count}: {leaked} overlap an evaluation row: give it more rows, or change "
     "dataset.eval_share"

@@ -8,7 +8,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from stages.data import data_errors
-from stages.data.dataset import Cleaner, flaw
+from stages.data.dataset import SPLITS, Cleaner, flaw, split_of
 from stages.data.sources import hub_dataset, local_files
 from stages.files import records
 from stages.files.records import Row
@@ -20,8 +20,8 @@ INDEX = re.compile(r"(\d{1,2})(?:\.0)?")
 LETTERED = re.compile(r"\(?([A-Z])[.):]\s*+(\S.*)")  # of a stripped line
 
 
-def rows(one: HubEvaluationSet | FilesEvaluationSet, cleaner: Cleaner) -> Iterator[Row]:
-    """Records of an evaluation set, at most `rows` of them.
+def rows(one: HubEvaluationSet | FilesEvaluationSet, test_share: float, cleaner: Cleaner) -> Iterator[Row]:
+    """Records of an evaluation set, at most `rows` in each split.
 
     Rows that cannot be asked or graded are dropped and counted. Files are read to their end, the Hub no further than
     needed, as in `dataset.split`. Raises UserError, at once, where a file is missing; at the end, where the indices are
@@ -33,26 +33,31 @@ def rows(one: HubEvaluationSet | FilesEvaluationSet, cleaner: Cleaner) -> Iterat
             raw = hub_dataset.rows(one.hub)
         case "files":
             raw = local_files.rows(one.data_files, list(columns.values()))
-    return _rows(raw, one, columns, cleaner)
+    return _rows(raw, one, test_share, columns, cleaner)
 
 
 def _rows(
-    raw: Iterator[Row], one: HubEvaluationSet | FilesEvaluationSet, columns: dict[str, str], cleaner: Cleaner
+    raw: Iterator[Row],
+    one: HubEvaluationSet | FilesEvaluationSet,
+    test_share: float,
+    columns: dict[str, str],
+    cleaner: Cleaner,
 ) -> Iterator[Row]:
     texts = {ours: theirs for ours, theirs in columns.items() if ours != "options"}
-    kept, rules = 0, set()
+    wanted, rules = dict.fromkeys(SPLITS, one.rows), set()
     for row in raw:
-        if kept == one.rows and one.source == "hub":
+        if one.source == "hub" and not any(wanted.values()):
             break
         options = one.options or row.get(columns.get("options"))
         record = cleaner.clean(row, texts, lambda record, options=options: _finish(record, one, options, rules))
         if record is None:
             continue
-        if kept == one.rows:
+        split = split_of(record.get("group", record["question"]), test_share)
+        if wanted[split]:
+            wanted[split] -= 1
+            yield {"id": records.fingerprint(record), "kind": one.kind, "set": one.name, "split": split, **record}
+        elif one.source != "hub":
             cleaner.unused += 1
-            continue
-        kept += 1
-        yield {"id": records.fingerprint(record), "kind": one.kind, "set": one.name, **record}
 
     if rules and one.answer_key in INDEX_RULES and one.answer_key not in rules:
         raise data_errors.OTHER_INDEX(name=one.name, given=one.answer_key, other=rules.pop())
