@@ -12,7 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from stages.data import data_errors, dataset, evaluation_sets
+from stages.data import control, data_errors, dataset, evaluation_sets
 from stages.files import records
 from stages.files.errors import path_in_errors
 from stages.params.schema import Params
@@ -62,9 +62,10 @@ def main(params: Params) -> str:
         count = records.write_lines(unchecked, candidates())
         unchecked.seek(0)
         leaked: Counter[tuple[str, str]] = Counter()
-        train_count = records.write(
-            TRAIN, without_leaks(map(json.loads, unchecked), count, Leaks([*heldout, *asked]), leaked)
-        )
+        train = without_leaks(map(json.loads, unchecked), count, Leaks([*heldout, *asked]), leaked)
+        if params.dataset.swap_completions:
+            train = swapped(train, cleaner)
+        train_count = records.write(TRAIN, train)
     records.write(HELDOUT, heldout)
     # Training reads nothing of this file: no question that is only asked makes it run again.
     free = [{"id": records.fingerprint(text), "set": "free", "question": text} for text in params.free_questions]
@@ -79,12 +80,28 @@ def main(params: Params) -> str:
     kept["train"] = train_count
     unused = {"dataset": cleaner.unused, **{name: cleaners[name].unused for name in sets}}
     summary = {"source": params.dataset.source, "kept": kept, "dropped": dropped, "leaks": leaks, "unused": unused}
+    summary["swapped"] = train_count if params.dataset.swap_completions else 0
     records.write_json(SUMMARY, summary)
     lost, spare = sum(sum(reasons.values()) for reasons in dropped.values()), sum(unused.values())
-    asked_counts = ", ".join(f"{name} {' + '.join(map(str, kept[name].values()))}" for name in ("heldout", *sets))
-    said = f"train {train_count}; {' + '.join(dataset.SPLITS)}: {asked_counts}"
+    said = f"train {train_count}{' with swapped completions' if summary['swapped'] else ''}"
+    of_splits = (f"{name} {' + '.join(map(str, kept[name].values()))}" for name in ("heldout", *sets))
+    said += f"; {' + '.join(dataset.SPLITS)}: {', '.join(of_splits)}"
     said += f"; dropped {lost}, and {leaked.total()} training rows that overlap an evaluation row"
     return said + (f"; {spare} good rows beyond train_rows, eval_rows and rows are used nowhere" if spare else "")
+
+
+def swapped(rows: Iterator[records.Row], cleaner: dataset.Cleaner) -> list[records.Row]:
+    """The rows with their completions swapped; those without another of their topic are counted as dropped.
+
+    Raises UserError where none is left.
+    """
+    rows = list(rows)
+    found = control.swapped(rows)
+    if not found:
+        raise data_errors.NO_OTHER_ROW()
+    for _ in range(len(rows) - len(found)):
+        cleaner.drop("no other row of its topic")
+    return found
 
 
 def without_leaks(

@@ -22,7 +22,9 @@ from tests.conftest import ROOT
 
 ROW = {"question": "What is it?", "reasoning": "First this.", "response": "That."}
 OPEN = {name: name for name in ROW}
-ROWS = [{**ROW, "question": f"What is number {index}?", "answer": str(index)} for index in range(300)]
+FULL = {**ROW, "answer": "3", "topic": "Facts"}
+ROWS = [{**FULL, "question": f"What is number {index}?", "answer": str(index)} for index in range(300)]
+BOTH = {"validation": 50, "test": 50}
 OUTPUTS = [value for value in vars(fetch_dataset).values() if isinstance(value, Path)]
 
 
@@ -81,7 +83,7 @@ def test_a_clean_row_has_our_names_and_is_stripped():
 )
 def test_a_row_that_cannot_be_used_is_counted_by_reason(change, reason):
     cleaner = Cleaner()
-    assert cleaner.clean({**ROW, "answer": "3", **change}, BUILTIN_COLUMNS) is None
+    assert cleaner.clean({**FULL, **change}, BUILTIN_COLUMNS) is None
     assert (cleaner.seen, cleaner.dropped) == (1, {reason: 1})
 
 
@@ -95,7 +97,7 @@ def test_a_row_without_a_column_is_counted(column):
 
 @pytest.mark.parametrize(("given", "kept"), [(3, "3"), (2.5, "2.5"), (-1, "-1"), (" 3 ", "3")])
 def test_a_number_may_be_an_answer(given, kept):
-    assert Cleaner().clean({**ROW, "answer": given}, BUILTIN_COLUMNS)["answer"] == kept
+    assert Cleaner().clean({**FULL, "answer": given}, BUILTIN_COLUMNS)["answer"] == kept
 
 
 SAME = [
@@ -190,7 +192,7 @@ def test_the_split_is_the_same_every_time(of_rows):
 def test_more_rows_and_another_order_move_no_question_across(of_rows):
     before = sides(of_rows(ROWS)[0])
     assert set(before.values()) == {"train", "validation", "test"}
-    more = [{**ROW, "question": f"Something new, {index}?", "answer": "1"} for index in range(100)]
+    more = [{**FULL, "question": f"Something new, {index}?", "answer": "1"} for index in range(100)]
     for seed in range(3):
         mixed = random.Random(seed).sample([*ROWS, *more], 400)
         after = sides(of_rows(mixed)[0])
@@ -215,12 +217,23 @@ def test_no_question_is_on_both_sides_or_twice_on_one(of_rows):
 
 def test_a_larger_share_only_adds_to_those_held_out(of_rows):
     held = [
-        {row["question"] for row in of_rows(ROWS, eval_share=share)[0] if row["set"] == "heldout"}
+        {(row["question"], row["split"]) for row in of_rows(ROWS, eval_share=share)[0] if row["set"] == "heldout"}
         for share in (0.05, 0.2, 0.5, 0.9)
     ]
-    assert held[0] < held[1] < held[2] < held[3]
+    asked = [{question for question, _ in rows} for rows in held]
+    assert asked[0] < asked[1] < asked[2] < asked[3]
     for share, questions in zip((0.05, 0.2, 0.5, 0.9), held, strict=True):
         assert abs(len(questions) / len(ROWS) - share) < 0.1
+
+
+def test_a_larger_test_share_only_moves_questions_from_validation_to_test(of_rows):
+    held = [row for row in of_rows(ROWS, eval_share=0.5)[0] if row["set"] == "heldout"]
+    tests = []
+    for share in (0.1, 0.5, 0.9):
+        tests.append({row["id"] for row in held if dataset.split_of(row["question"], share, 0.5) == "test"})
+        assert abs(len(tests[-1]) / len(held) - share) < 0.1
+    assert tests[0] < tests[1] < tests[2]
+    assert tests[1] == {row["id"] for row in held if row["split"] == "test"}
 
 
 def test_each_set_gets_at_most_what_params_ask_for_and_the_first_of_them(of_rows):
@@ -569,16 +582,18 @@ def test_the_hub_dataset_goes_through_the_whole_stage(load_dataset, own, tmp_pat
 
 def test_the_stage_writes_train_eval_and_counts(own, tmp_path):
     summary = fetch_dataset.main(own("rows.jsonl", source="builtin"))
+    splits = Counter(row["split"] for row in written("heldout"))
     train, asked = written("train"), written("heldout")
     metrics = json.loads(fetch_dataset.SUMMARY.read_text())
     leaked = sum(sum(reasons.values()) for reasons in metrics["leaks"].values())
     assert leaked <= 4
-    assert (len(train), len(asked), len(written())) == (200 - leaked, 50, 250 - leaked)
+    assert (len(train), len(asked), len(written())) == (200 - leaked, 100, 300 - leaked)
     for row in [*train, *asked]:
-        assert row.keys() == {"id", "set", "kind", "question", "reasoning", "response", "answer"}
+        of = {"split"} if row["set"] == "heldout" else set()
+        assert row.keys() == {"id", "set", "kind", "question", "reasoning", "response", "answer", "topic", *of}
     assert metrics["source"] == "builtin"
-    assert metrics["kept"] == {"train": 200 - leaked, "heldout": 50}
-    assert summary.startswith(f"train {200 - leaked}, heldout 50; dropped ")
+    assert metrics["kept"] == {"train": 200 - leaked, "heldout": splits} == {"train": 200 - leaked, "heldout": BOTH}
+    assert summary.startswith(f"train {200 - leaked}; validation + test: heldout 50 + 50; dropped ")
     files = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
     assert files <= set(OUTPUTS)
 
@@ -593,8 +608,11 @@ def test_a_rerun_gives_the_same_bytes(own):
 
 def test_a_few_bad_rows_are_left_out_and_counted(own, tmp_path):
     bad = [{"q": "", "think": "t", "say": "s", "short": "1"}, {"q": "Only a question?"}, *NASTY[:1]]
-    as_jsonl(tmp_path / "data/input/rows.jsonl", [*NASTY, *bad])
+    good = [*NASTY, *({**NASTY[0], "q": f"Number {index}?"} for index in range(20))]
+    as_jsonl(tmp_path / "data/input/rows.jsonl", [*good, *bad])
     fetch_dataset.main(own("rows.jsonl", max_dropped_share=0.5))
     metrics = json.loads(fetch_dataset.SUMMARY.read_text())
     assert metrics["dropped"] == {"dataset": {"empty question": 1, "no reasoning": 1, "duplicate question": 1}}
-    assert sum(metrics["kept"].values()) == len(NASTY)
+    kept = metrics["kept"]
+    leaked = sum(metrics["leaks"]["heldout"].values())
+    assert kept["train"] + leaked + sum(kept["heldout"].values()) == len(good)
