@@ -12,7 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from stages.data import data_errors, dataset, evaluation_sets
+from stages.data import control, data_errors, dataset, evaluation_sets
 from stages.files import records
 from stages.files.errors import path_in_errors
 from stages.params.schema import Params
@@ -28,9 +28,10 @@ def main(params: Params) -> str:
     """Write the rows to learn from and those to be asked; returns the summary."""
     # All sources first: a file or a score that is not there is told before anything is read or fetched.
     cleaners = {one.name: dataset.Cleaner() for one in params.evaluation_sets}
-    sets = {one.name: evaluation_sets.rows(one, cleaners[one.name]) for one in params.evaluation_sets}
+    share = params.evaluation.test_share
+    sets = {one.name: evaluation_sets.rows(one, share, cleaners[one.name]) for one in params.evaluation_sets}
     cleaner = dataset.Cleaner()
-    split = dataset.split(params.dataset, cleaner)
+    split = dataset.split(params.dataset, share, cleaner)
 
     asked: list[records.Row] = []
     dropped: dict[str, dict[str, int]] = {}
@@ -40,7 +41,7 @@ def main(params: Params) -> str:
         dropped[name] = dict(cleaners[name].dropped)
 
     heldout: list[records.Row] = []
-    total = params.dataset.train_rows + params.dataset.eval_rows
+    total = params.dataset.train_rows + len(dataset.SPLITS) * params.dataset.eval_rows
 
     def candidates() -> Iterator[records.Row]:
         for row in tqdm(split, total=total, desc="rows", unit="row", mininterval=1):
@@ -49,8 +50,9 @@ def main(params: Params) -> str:
             else:
                 yield row
         cleaner.check(f"dataset {params.dataset.source}", params.dataset.max_dropped_share)
-        if not heldout:
-            raise data_errors.NO_HELD_OUT_ROW()
+        for name in dataset.SPLITS:
+            if not any(row["split"] == name for row in heldout):
+                raise data_errors.NO_HELD_OUT_ROW(split=name)
 
     from stages.data.leaks import Leaks
 
@@ -60,9 +62,10 @@ def main(params: Params) -> str:
         count = records.write_lines(unchecked, candidates())
         unchecked.seek(0)
         leaked: Counter[tuple[str, str]] = Counter()
-        train_count = records.write(
-            TRAIN, without_leaks(map(json.loads, unchecked), count, Leaks([*heldout, *asked]), leaked)
-        )
+        train = without_leaks(map(json.loads, unchecked), count, Leaks([*heldout, *asked]), leaked)
+        if params.dataset.swap_completions:
+            train = swapped(train, cleaner)
+        train_count = records.write(TRAIN, train)
     records.write(HELDOUT, heldout)
     # Training reads nothing of this file: no question that is only asked makes it run again.
     free = [{"id": records.fingerprint(text), "set": "free", "question": text} for text in params.free_questions]
@@ -72,14 +75,33 @@ def main(params: Params) -> str:
     for (name, reason), number in leaked.items():
         leaks[name][reason] = number
 
-    kept = {"train": train_count, "heldout": len(heldout), **Counter(row["set"] for row in asked)}
+    counts = Counter((row["set"], row["split"]) for row in [*heldout, *asked])
+    kept = {name: {split: counts[name, split] for split in dataset.SPLITS} for name in ("heldout", *sets)}
+    kept["train"] = train_count
     unused = {"dataset": cleaner.unused, **{name: cleaners[name].unused for name in sets}}
     summary = {"source": params.dataset.source, "kept": kept, "dropped": dropped, "leaks": leaks, "unused": unused}
+    summary["swapped"] = train_count if params.dataset.swap_completions else 0
     records.write_json(SUMMARY, summary)
     lost, spare = sum(sum(reasons.values()) for reasons in dropped.values()), sum(unused.values())
-    counts = ", ".join(f"{name} {count}" for name, count in kept.items())
-    said = f"{counts}; dropped {lost}, and {leaked.total()} training rows that overlap an evaluation row"
+    said = f"train {train_count}{' with swapped completions' if summary['swapped'] else ''}"
+    of_splits = (f"{name} {' + '.join(map(str, kept[name].values()))}" for name in ("heldout", *sets))
+    said += f"; {' + '.join(dataset.SPLITS)}: {', '.join(of_splits)}"
+    said += f"; dropped {lost}, and {leaked.total()} training rows that overlap an evaluation row"
     return said + (f"; {spare} good rows beyond train_rows, eval_rows and rows are used nowhere" if spare else "")
+
+
+def swapped(rows: Iterator[records.Row], cleaner: dataset.Cleaner) -> list[records.Row]:
+    """The rows with their completions swapped; those without another of their topic are counted as dropped.
+
+    Raises UserError where none is left.
+    """
+    rows = list(rows)
+    found = control.swapped(rows)
+    if not found:
+        raise data_errors.NO_OTHER_ROW()
+    for _ in range(len(rows) - len(found)):
+        cleaner.drop("no other row of its topic")
+    return found
 
 
 def without_leaks(

@@ -78,14 +78,14 @@ def main(params: Params) -> str:
 
 
 def examples(path: Path) -> list[records.Row]:
-    """Prompts as the trainer takes them: token ids, and a mask of 1 on the completion; rows without one left out."""
+    """Prompts as the trainer takes them: token ids, and a mask of 1 on the completion; none of the test split."""
     return [
         {
             "input_ids": row["prompt_ids"] + row["completion_ids"],
             "completion_mask": [0] * len(row["prompt_ids"]) + [1] * len(row["completion_ids"]),
         }
         for row in records.read(path)
-        if "completion_ids" in row
+        if "completion_ids" in row and row.get("split") != "test"
     ]
 
 

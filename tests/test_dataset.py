@@ -22,7 +22,9 @@ from tests.conftest import ROOT
 
 ROW = {"question": "What is it?", "reasoning": "First this.", "response": "That."}
 OPEN = {name: name for name in ROW}
-ROWS = [{**ROW, "question": f"What is number {index}?", "answer": str(index)} for index in range(300)]
+FULL = {**ROW, "answer": "3", "topic": "Facts"}
+ROWS = [{**FULL, "question": f"What is number {index}?", "answer": str(index)} for index in range(300)]
+BOTH = {"validation": 50, "test": 50}
 OUTPUTS = [value for value in vars(fetch_dataset).values() if isinstance(value, Path)]
 
 
@@ -35,7 +37,7 @@ def of_rows(values, monkeypatch):
         wanted = params.check({**values, "dataset": {**values["dataset"], **plenty, **changes}}).dataset
         monkeypatch.setattr(dataset, "source", lambda _: (iter(rows), BUILTIN_COLUMNS, "number"))
         cleaner = Cleaner()
-        return list(dataset.split(wanted, cleaner)), cleaner
+        return list(dataset.split(wanted, 0.5, cleaner)), cleaner
 
     return split
 
@@ -46,8 +48,12 @@ def written(*sets):
     return [row for row in rows if (row["set"] in sets if sets else row["set"] != "free")]
 
 
+def side(row):
+    return row.get("split", row["set"])
+
+
 def sides(rows):
-    return {row["question"]: row["set"] for row in rows}
+    return {row["question"]: side(row) for row in rows}
 
 
 # --- cleaning ---------------------------------------------------------------------------------------------------------
@@ -77,7 +83,7 @@ def test_a_clean_row_has_our_names_and_is_stripped():
 )
 def test_a_row_that_cannot_be_used_is_counted_by_reason(change, reason):
     cleaner = Cleaner()
-    assert cleaner.clean({**ROW, "answer": "3", **change}, BUILTIN_COLUMNS) is None
+    assert cleaner.clean({**FULL, **change}, BUILTIN_COLUMNS) is None
     assert (cleaner.seen, cleaner.dropped) == (1, {reason: 1})
 
 
@@ -91,7 +97,7 @@ def test_a_row_without_a_column_is_counted(column):
 
 @pytest.mark.parametrize(("given", "kept"), [(3, "3"), (2.5, "2.5"), (-1, "-1"), (" 3 ", "3")])
 def test_a_number_may_be_an_answer(given, kept):
-    assert Cleaner().clean({**ROW, "answer": given}, BUILTIN_COLUMNS)["answer"] == kept
+    assert Cleaner().clean({**FULL, "answer": given}, BUILTIN_COLUMNS)["answer"] == kept
 
 
 SAME = [
@@ -185,8 +191,8 @@ def test_the_split_is_the_same_every_time(of_rows):
 
 def test_more_rows_and_another_order_move_no_question_across(of_rows):
     before = sides(of_rows(ROWS)[0])
-    assert set(before.values()) == {"train", "heldout"}
-    more = [{**ROW, "question": f"Something new, {index}?", "answer": "1"} for index in range(100)]
+    assert set(before.values()) == {"train", "validation", "test"}
+    more = [{**FULL, "question": f"Something new, {index}?", "answer": "1"} for index in range(100)]
     for seed in range(3):
         mixed = random.Random(seed).sample([*ROWS, *more], 400)
         after = sides(of_rows(mixed)[0])
@@ -211,21 +217,33 @@ def test_no_question_is_on_both_sides_or_twice_on_one(of_rows):
 
 def test_a_larger_share_only_adds_to_those_held_out(of_rows):
     held = [
-        {row["question"] for row in of_rows(ROWS, eval_share=share)[0] if row["set"] == "heldout"}
+        {(row["question"], row["split"]) for row in of_rows(ROWS, eval_share=share)[0] if row["set"] == "heldout"}
         for share in (0.05, 0.2, 0.5, 0.9)
     ]
-    assert held[0] < held[1] < held[2] < held[3]
+    asked = [{question for question, _ in rows} for rows in held]
+    assert asked[0] < asked[1] < asked[2] < asked[3]
     for share, questions in zip((0.05, 0.2, 0.5, 0.9), held, strict=True):
         assert abs(len(questions) / len(ROWS) - share) < 0.1
+
+
+def test_a_larger_test_share_only_moves_questions_from_validation_to_test(of_rows):
+    held = [row for row in of_rows(ROWS, eval_share=0.5)[0] if row["set"] == "heldout"]
+    tests = []
+    for share in (0.1, 0.5, 0.9):
+        tests.append({row["id"] for row in held if dataset.split_of(row["question"], share, 0.5) == "test"})
+        assert abs(len(tests[-1]) / len(held) - share) < 0.1
+    assert tests[0] < tests[1] < tests[2]
+    assert tests[1] == {row["id"] for row in held if row["split"] == "test"}
 
 
 def test_each_set_gets_at_most_what_params_ask_for_and_the_first_of_them(of_rows):
     everything = of_rows(ROWS)[0]
     kept, _ = of_rows(ROWS, train_rows=50, eval_rows=7)
-    assert Counter(row["set"] for row in kept) == {"train": 50, "heldout": 7}
-    for name, count in (("train", 50), ("heldout", 7)):
-        first = [row for row in everything if row["set"] == name][:count]
-        assert [row for row in kept if row["set"] == name] == first
+    wanted = {"train": 50, "validation": 7, "test": 7}
+    assert Counter(map(side, kept)) == wanted
+    for name, count in wanted.items():
+        first = [row for row in everything if side(row) == name][:count]
+        assert [row for row in kept if side(row) == name] == first
 
 
 @pytest.mark.parametrize("source", ["builtin", "hub"])
@@ -235,7 +253,7 @@ def test_a_source_without_end_and_the_hub_are_read_no_further_than_needed(source
     changes = {"source": source, "train_rows": 20, "eval_rows": 5}
     wanted = params.check({**values, "dataset": {**values["dataset"], **changes}}).dataset
     cleaner = Cleaner()
-    assert Counter(row["set"] for row in dataset.split(wanted, cleaner)) == {"train": 20, "heldout": 5}
+    assert Counter(map(side, dataset.split(wanted, 0.5, cleaner))) == {"train": 20, "validation": 5, "test": 5}
     assert cleaner.seen < 200
     assert cleaner.unused == 0
 
@@ -244,9 +262,9 @@ def test_files_are_read_to_their_end_and_rows_that_no_set_takes_are_counted(own,
     rows = [{**NASTY[0], "q": f"What is number {index}?"} for index in range(50)]
     as_jsonl(tmp_path / "data/input/rows.jsonl", [*rows, rows[0], {}])
     cleaner = Cleaner()
-    kept = Counter(row["set"] for row in dataset.split(own("rows.jsonl", train_rows=24, eval_rows=8).dataset, cleaner))
-    assert kept == {"train": 24, "heldout": 8}
-    assert (cleaner.seen, cleaner.dropped.total(), cleaner.unused) == (52, 2, 18)
+    kept = Counter(map(side, dataset.split(own("rows.jsonl", train_rows=24, eval_rows=5).dataset, 0.5, cleaner)))
+    assert kept == {"train": 24, "validation": 5, "test": 5}
+    assert (cleaner.seen, cleaner.dropped.total(), cleaner.unused) == (52, 2, 16)
 
 
 def test_an_id_is_of_the_content_alone(of_rows):
@@ -335,7 +353,7 @@ def own(values, tmp_path, monkeypatch):
 def test_every_format_gives_the_same_records(name, writer, own, tmp_path):
     writer(tmp_path / "data/input" / name, NASTY)
     cleaner = Cleaner()
-    rows = list(dataset.split(own(name).dataset, cleaner))
+    rows = list(dataset.split(own(name).dataset, 0.5, cleaner))
     ours = {"question": "q", "reasoning": "think", "response": "say", "answer": "short"}
     assert [{key: row[key] for key in ours} for row in rows] == [
         {key: row[theirs].strip() for key, theirs in ours.items()} for row in NASTY
@@ -351,14 +369,14 @@ def test_files_are_read_one_after_the_other(own, tmp_path):
     for (name, writer), row in zip([WRITERS[0], WRITERS[2], WRITERS[3]], NASTY, strict=False):
         writer(tmp_path / "data/input" / name, [row])
     wanted = own("rows.csv", "rows.jsonl", "rows.json").dataset
-    rows = list(dataset.split(wanted, Cleaner()))
+    rows = list(dataset.split(wanted, 0.5, Cleaner()))
     assert [row["question"] for row in rows] == [NASTY[index]["q"].strip() for index in (2, 0, 1)]
 
 
 def test_a_column_that_params_set_to_null_is_not_looked_for(own, tmp_path, values):
     as_csv(tmp_path / "data/input/rows.csv", [{"q": "What?", "think": "This.", "say": "That."}])
     values["dataset"]["files"]["columns"]["answer"] = None
-    (row,) = dataset.split(own("rows.csv").dataset, Cleaner())
+    (row,) = dataset.split(own("rows.csv").dataset, 0.5, Cleaner())
     assert "answer" not in row
 
 
@@ -371,13 +389,13 @@ def test_the_rows_of_a_group_are_held_out_together(name, own, tmp_path, values):
     ]
     as_jsonl(tmp_path / "data/input/rows.jsonl", rows)
     values["dataset"]["files"]["columns"] |= {"answer": None, "group": "patient"}
-    split = list(dataset.split(own("rows.jsonl").dataset, Cleaner()))
+    split = list(dataset.split(own("rows.jsonl").dataset, 0.5, Cleaner()))
     patients = {kind: {row["group"] for row in split if row["set"] == kind} for kind in ("train", "heldout")}
     assert not patients["train"] & patients["heldout"]
     assert patients["train"] | patients["heldout"] == {str(name(patient)) for patient in range(40)}
     assert 5 <= len(patients["heldout"]) <= 20
     values["dataset"]["files"]["columns"]["group"] = None
-    alone = list(dataset.split(own("rows.jsonl").dataset, Cleaner()))
+    alone = list(dataset.split(own("rows.jsonl").dataset, 0.5, Cleaner()))
     assert all("group" not in row for row in alone)
     assert [row["question"] for row in alone if row["set"] == "heldout"] != [
         row["question"] for row in split if row["set"] == "heldout"
@@ -390,7 +408,7 @@ def test_a_row_without_its_group_is_dropped_and_counted(own, tmp_path, values):
     as_jsonl(tmp_path / "data/input/rows.jsonl", given)
     values["dataset"]["files"]["columns"] |= {"answer": "a", "group": "p"}
     cleaner = Cleaner()
-    found = [(one["group"], one["answer"]) for one in dataset.split(own("rows.jsonl").dataset, cleaner)]
+    found = [(one["group"], one["answer"]) for one in dataset.split(own("rows.jsonl").dataset, 0.5, cleaner)]
     assert found == [("7", "one two")]
     assert cleaner.dropped == {"no group": 1, "empty group": 1}
 
@@ -564,16 +582,18 @@ def test_the_hub_dataset_goes_through_the_whole_stage(load_dataset, own, tmp_pat
 
 def test_the_stage_writes_train_eval_and_counts(own, tmp_path):
     summary = fetch_dataset.main(own("rows.jsonl", source="builtin"))
+    splits = Counter(row["split"] for row in written("heldout"))
     train, asked = written("train"), written("heldout")
     metrics = json.loads(fetch_dataset.SUMMARY.read_text())
     leaked = sum(sum(reasons.values()) for reasons in metrics["leaks"].values())
     assert leaked <= 4
-    assert (len(train), len(asked), len(written())) == (200 - leaked, 50, 250 - leaked)
+    assert (len(train), len(asked), len(written())) == (200 - leaked, 100, 300 - leaked)
     for row in [*train, *asked]:
-        assert row.keys() == {"id", "set", "kind", "question", "reasoning", "response", "answer"}
+        of = {"split"} if row["set"] == "heldout" else set()
+        assert row.keys() == {"id", "set", "kind", "question", "reasoning", "response", "answer", "topic", *of}
     assert metrics["source"] == "builtin"
-    assert metrics["kept"] == {"train": 200 - leaked, "heldout": 50}
-    assert summary.startswith(f"train {200 - leaked}, heldout 50; dropped ")
+    assert metrics["kept"] == {"train": 200 - leaked, "heldout": splits} == {"train": 200 - leaked, "heldout": BOTH}
+    assert summary.startswith(f"train {200 - leaked}; validation + test: heldout 50 + 50; dropped ")
     files = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
     assert files <= set(OUTPUTS)
 
@@ -588,8 +608,11 @@ def test_a_rerun_gives_the_same_bytes(own):
 
 def test_a_few_bad_rows_are_left_out_and_counted(own, tmp_path):
     bad = [{"q": "", "think": "t", "say": "s", "short": "1"}, {"q": "Only a question?"}, *NASTY[:1]]
-    as_jsonl(tmp_path / "data/input/rows.jsonl", [*NASTY, *bad])
+    good = [*NASTY, *({**NASTY[0], "q": f"Number {index}?"} for index in range(20))]
+    as_jsonl(tmp_path / "data/input/rows.jsonl", [*good, *bad])
     fetch_dataset.main(own("rows.jsonl", max_dropped_share=0.5))
     metrics = json.loads(fetch_dataset.SUMMARY.read_text())
     assert metrics["dropped"] == {"dataset": {"empty question": 1, "no reasoning": 1, "duplicate question": 1}}
-    assert sum(metrics["kept"].values()) == len(NASTY)
+    kept = metrics["kept"]
+    leaked = sum(metrics["leaks"]["heldout"].values())
+    assert kept["train"] + leaked + sum(kept["heldout"].values()) == len(good)

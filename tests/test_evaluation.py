@@ -39,7 +39,7 @@ def ask(values, tmp_path, monkeypatch):
         }
         cleaner = Cleaner()
         (wanted,) = params.check({**values, "evaluation_sets": [one]}).evaluation_sets
-        return list(evaluation_sets.rows(wanted, cleaner)), cleaner
+        return list(evaluation_sets.rows(wanted, 0.5, cleaner)), cleaner
 
     return ask
 
@@ -200,7 +200,8 @@ def test_one_rule_reads_every_row_of_a_set_and_others_are_counted(answer_key, an
 def test_a_choice_has_its_options_and_the_letter_of_the_answer(options, answer, ask):
     (row,), cleaner = ask([{"q": "Which?", "a": answer, "o": options}], {"options": "o"})
     content = {"question": "Which?", "answer": "C", "options": ABC}
-    assert row == {"id": records.fingerprint(content), "set": "mine", "kind": "choice", **content}
+    about = {"id": records.fingerprint(content), "set": "mine", "split": row["split"], "kind": "choice"}
+    assert row == {**about, **content}
     assert not cleaner.dropped
 
 
@@ -301,12 +302,14 @@ def test_a_set_of_the_hub_is_read_through_its_own_entry(values, monkeypatch):
     one["answer_key"] = "letter"
     one["columns"] = {"question": "q", "answer": "a", "options": "o", "context": None, "group": None}
     (wanted,) = params.check({**values, "evaluation_sets": [one]}).evaluation_sets
-    (row,) = evaluation_sets.rows(wanted, Cleaner())
+    (row,) = evaluation_sets.rows(wanted, 0.5, Cleaner())
     assert (row["set"], row["answer"], seen) == ("theirs", "B", ["some/where"])
     cleaner = Cleaner()
     rows = [{"q": f"Which, {index}?", "a": "B", "o": ABC} for index in range(50)]
-    assert len(list(evaluation_sets.rows(wanted, cleaner))) == 5
-    assert (cleaner.seen, cleaner.unused) == (5, 0)  # the Hub is read no further than needed
+    found = Counter(row["split"] for row in evaluation_sets.rows(wanted, 0.5, cleaner))
+    assert found == {"validation": 5, "test": 5}
+    assert 10 <= cleaner.seen < 25  # the Hub is read no further than needed
+    assert cleaner.unused == 0
 
 
 def sets(values, **changes):
@@ -320,9 +323,10 @@ def sets(values, **changes):
 def test_the_stage_asks_held_out_rows_and_then_each_set(ask, values):
     ask([{"q": f"Number {index}?", "a": "B", "o": ABC} for index in range(10)], {"options": "o"})
     fetch_dataset.main(sets(values))
-    assert Counter(row["set"] for row in written()) == {"train": 20, "heldout": 5, "mine": 9}
+    assert Counter(row["set"] for row in written()) == {"train": 20, "heldout": 10, "mine": 10}
     metrics = json.loads(fetch_dataset.SUMMARY.read_text())
-    assert metrics["kept"] == {"train": 20, "heldout": 5, "mine": 9}
+    mine = Counter(row["split"] for row in written("mine"))
+    assert metrics["kept"] == {"train": 20, "heldout": {"validation": 5, "test": 5}, "mine": mine}
     assert metrics["dropped"]["mine"] == {}
 
 

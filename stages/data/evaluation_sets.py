@@ -1,18 +1,20 @@
-"""Further evaluation sets: choice, number and open questions from the Hub or from files."""
+"""Further evaluation sets: choice, number and open questions from the Hub, from files or from a package."""
 
 import math
 import re
 from collections.abc import Iterator
 from decimal import Decimal
+from heapq import heappush, heappushpop
+from itertools import chain
 from string import ascii_uppercase
 from typing import Any
 
 from stages.data import data_errors
-from stages.data.dataset import Cleaner, flaw
-from stages.data.sources import hub_dataset, local_files
+from stages.data.dataset import SPLITS, Cleaner, flaw, hash_of, split_of
+from stages.data.sources import hub_dataset, local_files, package_files
 from stages.files import records
 from stages.files.records import Row
-from stages.params.data_schema import EvaluationSet, FilesEvaluationSet, HubEvaluationSet
+from stages.params.data_schema import AnyEvaluationSet, EvaluationSet
 
 NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d{1,3})?", re.IGNORECASE)
 INDEX_RULES = ("index_from_0", "index_from_1")
@@ -20,11 +22,12 @@ INDEX = re.compile(r"(\d{1,2})(?:\.0)?")
 LETTERED = re.compile(r"\(?([A-Z])[.):]\s*+(\S.*)")  # of a stripped line
 
 
-def rows(one: HubEvaluationSet | FilesEvaluationSet, cleaner: Cleaner) -> Iterator[Row]:
-    """Records of an evaluation set, at most `rows` of them.
+def rows(one: AnyEvaluationSet, test_share: float, cleaner: Cleaner) -> Iterator[Row]:
+    """Records of an evaluation set, at most `rows` in each split.
 
-    Rows that cannot be asked or graded are dropped and counted. Files are read to their end, the Hub no further than
-    needed, as in `dataset.split`. Raises UserError, at once, where a file is missing; at the end, where the indices are
+    Rows that cannot be asked or graded are dropped and counted. The Hub is read no further than needed, as in
+    `dataset.split`. Files are read to their end, and of more rows those with the smallest hashes are taken: a fixed
+    sample, whatever the order. Raises UserError, at once, where a file is missing; at the end, where the indices are
     those of the other rule.
     """
     columns = {ours: theirs for ours, theirs in one.columns if theirs}
@@ -33,29 +36,37 @@ def rows(one: HubEvaluationSet | FilesEvaluationSet, cleaner: Cleaner) -> Iterat
             raw = hub_dataset.rows(one.hub)
         case "files":
             raw = local_files.rows(one.data_files, list(columns.values()))
-    return _rows(raw, one, columns, cleaner)
+        case "package":
+            raw = package_files.rows(one.package, list(columns.values()))
+    return _rows(raw, one, test_share, columns, cleaner)
 
 
 def _rows(
-    raw: Iterator[Row], one: HubEvaluationSet | FilesEvaluationSet, columns: dict[str, str], cleaner: Cleaner
+    raw: Iterator[Row], one: AnyEvaluationSet, test_share: float, columns: dict[str, str], cleaner: Cleaner
 ) -> Iterator[Row]:
     texts = {ours: theirs for ours, theirs in columns.items() if ours != "options"}
-    kept, rules = 0, set()
-    for row in raw:
-        if kept == one.rows and one.source == "hub":
+    taken: dict[str, list[tuple[int, int, Row]]] = {split: [] for split in SPLITS}  # heaps, the largest hash first
+    rules: set[str] = set()
+    for number, row in enumerate(raw):
+        if one.source == "hub" and all(len(heap) == one.rows for heap in taken.values()):
             break
         options = one.options or row.get(columns.get("options"))
         record = cleaner.clean(row, texts, lambda record, options=options: _finish(record, one, options, rules))
         if record is None:
             continue
-        if kept == one.rows:
+        key = record.get("group", record["question"])
+        split = split_of(key, test_share)
+        record = {"id": records.fingerprint(record), "kind": one.kind, "set": one.name, "split": split, **record}
+        entry = (-hash_of(key), -number, record)
+        if len(taken[split]) < one.rows:
+            heappush(taken[split], entry)
+        elif one.source != "hub":
+            heappushpop(taken[split], entry)
             cleaner.unused += 1
-            continue
-        kept += 1
-        yield {"id": records.fingerprint(record), "kind": one.kind, "set": one.name, **record}
 
     if rules and one.answer_key in INDEX_RULES and one.answer_key not in rules:
         raise data_errors.OTHER_INDEX(name=one.name, given=one.answer_key, other=rules.pop())
+    yield from (row for *_, row in sorted(chain(*taken.values()), key=lambda entry: -entry[1]))
 
 
 def _finish(record: Row, one: EvaluationSet, options: Any, rules: set[str]) -> str | None:

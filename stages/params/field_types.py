@@ -65,7 +65,7 @@ FileName = Annotated[
     matching(
         r"(?!/)(?!(?:.*/)?\.\.(?:/|$))(?:[^\x00-\x1f\x7f]*/)?[^\x00-\x1f\x7f/.][^\x00-\x1f\x7f/]*\."
         r"(?:json|jsonl|csv|parquet)",
-        "the path of a .json, .jsonl, .csv or .parquet file inside data/input",
+        "the path of a .json, .jsonl, .csv or .parquet file inside data/input, or inside the package",
     ),
 ]
 Template = Annotated[

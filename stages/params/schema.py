@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, WrapValidator
 
-from stages.params.data_schema import Dataset, FilesEvaluationSet, HubEvaluationSet
+from stages.params.data_schema import AnyEvaluationSet, Dataset
 from stages.params.field_types import (
     Commit,
     Count,
@@ -171,7 +171,7 @@ class Params(Section):
 
     dataset: Dataset
     evaluation: Evaluation
-    evaluation_sets: list[Annotated[HubEvaluationSet | FilesEvaluationSet, Field(discriminator="source")]]
+    evaluation_sets: list[AnyEvaluationSet]
     free_questions: Annotated[list[Text], unique()]
     model: Model
     prompt: Prompt

@@ -10,7 +10,7 @@ from stages.data.vignettes.vignette import write
 
 
 def rows(seed: int, scores: list[str] | None = None) -> Iterator[dict[str, str]]:
-    """Endless rows, the named scores in turn (all where None).
+    """Endless rows, the named scores in turn (all where None); a row's topic is its score.
 
     Row i depends on seed, scores and i alone. Raises UserError, at once, for a name that is no score's.
     """
@@ -19,4 +19,5 @@ def rows(seed: int, scores: list[str] | None = None) -> Iterator[dict[str, str]]
     unknown = [name for name in scores if name not in known]
     if unknown:
         raise data_errors.UNKNOWN_SCORES(unknown=", ".join(unknown), known=", ".join(known))
-    return (write(known[scores[index % len(scores)]], Random(f"{seed}:{index}")) for index in count())
+    topics = ((index, scores[index % len(scores)]) for index in count())
+    return ({**write(known[topic], Random(f"{seed}:{index}")), "topic": topic} for index, topic in topics)

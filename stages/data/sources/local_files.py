@@ -25,6 +25,11 @@ def rows(data_files: list[str], columns: list[str]) -> Iterator[Row]:
     paths = [FOLDER / name for name in data_files]
     for path in paths:
         _check_path(path)
+    return read(paths, columns)
+
+
+def read(paths: list[Path], columns: list[str]) -> Iterator[Row]:
+    """The rows of the files, one file after the other; raises UserError as `rows` does where a file's turn comes."""
     return (row for path in paths for row in _rows(path, columns))
 
 
