@@ -105,7 +105,7 @@ def _checked(where: str, text: str) -> Row:
 
 
 def _sketch(ids: Iterable[str]) -> list[str]:
-    """The least ids: hashes of content, so that two sets that share many questions share some of these (Broder 1997)."""
+    """The least ids: as hashes, two sets with many questions in common have some of these in common (Broder 1997)."""
     return sorted(set(ids))[:SKETCH]
 
 
