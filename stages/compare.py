@@ -38,7 +38,7 @@ def main(params: Params) -> str:
     # Imported late: statistics and charts are heavy, and params are checked before anything heavy is.
     from stages.evaluate import comparison, studies
     from stages.evaluate.thinking import Tags
-    from stages.report import page, plots, tables, wording
+    from stages.report import page, plots, tables, verdict, wording
     from stages.report.context import Context
 
     prompts = json.loads(read(PROMPTS))
@@ -78,7 +78,7 @@ def main(params: Params) -> str:
         records.write_text(PLOTS / f"{name}.svg", chart)
     records.write_text(REPORT, page.html(context))
     records.write_text(SUMMARY, page.markdown(context))
-    return " ".join(wording.sentence(wording.label(name), one, len(results)) for name, one in results.items())
+    return " ".join(verdict.sentence(wording.label(name), one, len(results)) for name, one in results.items())
 
 
 def read(path: Path) -> str:

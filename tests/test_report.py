@@ -8,11 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.evaluate import comparison, thinking
-from stages.evaluate.form import form
-from stages.evaluate.grade import grade
+from stages.evaluate import comparison, samples, thinking
 from stages.params.schema import Grading
-from stages.report import charts, display, page, plots, questions, wording
+from stages.report import charts, display, page, plots, questions, tables, verdict, wording
 from stages.report.context import Context, outcomes
 
 TAGS = {
@@ -50,14 +48,17 @@ HOSTILE = [
 ]
 
 
-def row(name, before, after, *, kind="number", finish_reason="stop", **record):
-    """A question graded before and after, as comparison.graded gives it."""
-    record = {"id": f"{name}-{len(before)}-{len(after)}", "kind": kind, "question": "How much?", "answer": "3"} | record
+def row(name, before, after, *, kind="number", finish_reason="stop", asked=None, **record):
+    """A question graded before and after, as comparison.graded gives it; a list of texts is as many samples."""
+    number = f"{name}-{len(before)}-{len(after)}"
+    record = {"id": number, "set": name, "kind": kind, "question": "How much?", "answer": "3"} | record
     arms = {}
-    for arm, text in (("before", before), ("after", after)):
-        found = grade(record, text, relative_tolerance=0.01, overlap_threshold=0.4)
-        answer = {"text": text, "tokens": len(text.split()), "finish_reason": finish_reason}
-        arms[arm] = {**answer, **vars(found), **form(text)}
+    for arm, texts in (("before", before), ("after", after)):
+        rows = [
+            {"text": text, "tokens": len(text.split()), "finish_reason": finish_reason, "sample": place, "asked": asked}
+            for place, text in enumerate([texts] if isinstance(texts, str) else texts)
+        ]
+        arms[arm] = samples.arm(record, rows, GRADING, thinking.TAGS)
     return {"record": record, "set": name, **arms}
 
 
@@ -71,7 +72,7 @@ def context(rows, **more):
         | {"processor": "AMD EPYC", "kernels": "AVX512, avx512_bf16"},
         "dataset": {
             "source": "builtin",
-            "kept": {"train": 40, "heldout": 20},
+            "kept": {"train": 40, "heldout": {"validation": 20, "test": 19}},
             "dropped": {"dataset": {"asked twice": 7}},
             "leaks": {"heldout": {"same words": 4}},
             "unused": {"dataset": 18},
@@ -86,10 +87,10 @@ def context(rows, **more):
         "params": {"lora": {"r": 16, "target_modules": ["q_proj"]}, "free_questions": []},
         "versions": {"torch": "2.13.0"},
         "revisions": {"base model": "6a6f4aa4"},
+        "studies": {"control": None, "seeds": None},
     }
-    return Context(
-        **{"results": comparison.summarise(rows, GRADING), "rows": rows, "tags": thinking.TAGS, **whole, **more}
-    )
+    results = more.pop("results", None) or comparison.summarise(rows, GRADING)
+    return Context(**{"results": results, "rows": rows, "tags": thinking.TAGS, **whole, **more})
 
 
 def sample(fixed=12, broken=1, wrong=4, right=3, name="heldout"):

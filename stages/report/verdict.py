@@ -12,9 +12,10 @@ WARNINGS = {
     "one_letter": "The right answer is {letter} in {share} of the questions: a habit may pass for knowledge.",
 }
 FIGURES = (
-    "As asked is what the model knows: an answer that states nothing is continued by “Therefore, the answer is”. "
+    "As asked is what the model knows: an answer that states nothing is asked again, by “Therefore, the answer is”. "
     "As written is what a reader sees."
 )
+SAMPLES = "Rates are means over {} samples a question (avg@{})."
 
 
 def headline(results: dict[str, Row]) -> str:
@@ -30,25 +31,23 @@ def headline(results: dict[str, Row]) -> str:
     total = f"{len(counted)} sets of questions"
     if none == len(counted):
         return f"{ABOUT[about]}, no difference shown on any of {total}."
-    parts = [f"better than the base on {better or 'none'} of {total}", f"worse on {worse or 'none'}"]
+    parts = [f"better than the base on {better or 'none'} of {total}{_also(counted)}", f"worse on {worse or 'none'}"]
     parts += [f"no difference shown on {none}"] * bool(none)
-    return f"{ABOUT[about]}, this adapter is {', '.join(parts)}{_also(counted)}."
+    return f"{ABOUT[about]}, this adapter is {', '.join(parts)}."
 
 
 def _also(results: dict[str, Row]) -> str:
     """On how many of the sets that got better the adapter also beats what needs no model."""
-    better = [one["baselines"] for one in results.values() if one["verdict"] == "better" and one["baselines"]]
-    beaten = sum(one["verdict"] == "better" for one in better)
-    if not better:
-        return ""
-    return f"; better than what needs no model on {beaten or 'none'} of {'it' if len(better) == 1 else 'these'}"
+    found = [one["baselines"] for one in results.values() if one["verdict"] == "better" and one["baselines"]]
+    beaten = sum(one["verdict"] == "better" for one in found)
+    return f" (on {beaten or 'none'} of these also than what needs no model)" if found else ""
 
 
 def clause(name: str, result: Row) -> str:
     """The verdict on one set with its counts, without an end."""
-    about, after, before = ABOUT[result["about"]], shares(result, "after"), shares(result, "before")
+    about, after, before = ABOUT[result["about"]], shares(result, "after"), shares(result, "before").split(" of ")[0]
     if result["verdict"] not in ("better", "worse"):
-        return f"{about}, no difference shown on {name}: {before} right before, {after} after"
+        return f"{about}, no difference shown on {name}: {after} right, {before} before"
     beside = against(result) if result["verdict"] == "better" else ""
     return f"{about}, this adapter is {result['verdict']} than the base{beside} on {name}: {after} right, {before} before"
 
@@ -96,8 +95,10 @@ def remarks(result: Row, sets: int = 1) -> list[str]:
 
 def lines(results: dict[str, Row], studies: Row) -> list[str]:
     """What a reader must know beside the table: what is counted, which questions these are, one seed or several."""
-    asked = any(one["about"] == "asked" for one in results.values())
-    return [*[FIGURES] * asked, *standing(results), *recipe(results, studies["seeds"])]
+    found = [*standing(results), *recipe(results, studies["seeds"])]
+    found += [FIGURES] * any(one["about"] == "asked" for one in results.values())
+    many = max((one["samples"] for one in results.values()), default=1)
+    return found + [SAMPLES.format(many, many)] * (many > 1)
 
 
 def standing(results: dict[str, Row]) -> list[str]:
@@ -115,9 +116,9 @@ def standing(results: dict[str, Row]) -> list[str]:
 
 
 def recipe(results: dict[str, Row], study: Row | None) -> list[str]:
-    """What the recipe gives with other training seeds, a sentence a set."""
+    """What the recipe gives over several training seeds, a sentence a set; or that one seed is no recipe."""
     if not study:
-        return ["This adapter is of one training seed; another may differ by more than the interval says: make seeds."]
+        return ["This is one adapter, of one training seed; what the recipe gives, make seeds tells."]
     return [
         f"The recipe{f' on {label(name)}' if len(results) > 1 else ''}, over {len(study['seeds'])} training seeds: "
         f"{_recipe(study['sets'][name]['recipe'])}"
@@ -128,24 +129,21 @@ def recipe(results: dict[str, Row], study: Row | None) -> list[str]:
 
 def _recipe(found: Row) -> str:
     low, high = (signed(100 * found[key]) for key in ("next_low", "next_high"))
-    return (
-        f"{found['verdict']}, {points(found)}; SD {100 * found['sd']:.1f} points between seeds; one more seed may give "
-        f"{low} to {high}."
-    )
+    sd, own = (f"{100 * found[key]:.1f}" for key in ("sd", "own_sd"))
+    return f"{found['verdict']}, {points(found)}; SD {sd}, {own} of it the seeds’ own; one more seed: {low} to {high}."
 
 
 def control(study: Row, name: str) -> str:
-    """What completions swapped between questions, which teach nothing but form, gain; in points."""
+    """The points that completions swapped between questions gain: they teach nothing but form."""
     found = study["sets"].get(name)
-    return f"{signed(100 * found['diff'])} points" if found else "–"
+    return signed(100 * found["diff"]) if found else "–"
 
 
 def views(result: Row) -> list[tuple[str, Row]]:
     """What is compared on one set, each with its name; the verdict's first, then as written."""
     k = result["samples"]
-    mean = f", avg@{k}" if k > 1 else ""
-    found = [(("as asked" if result["written"] else "as written, weak") + mean, result)]
-    found += [(f"as written{mean}", result["written"])] if result["written"] else []
+    found = [("as asked" if result["written"] else "as written, weak", result)]
+    found += [("as written", result["written"])] if result["written"] else []
     named = {"pass_at_k": f"at least once in {k}, pass@{k}", "majority": f"by majority, maj@{k}"}
     return found + [(words, result[key]) for key, words in named.items() if result[key]]
 
