@@ -84,7 +84,7 @@ def summarise(
     these questions: p is corrected by Bonferroni for these and by Holm for the sets.
     """
     sets = {name: [row for row in rows if row["set"] == name] for name in dict.fromkeys(row["set"] for row in rows)}
-    results = {name: summary.summary(chosen, grading, training) for name, chosen in sets.items()}
+    results = {name: summary.of_set(chosen, grading, training) for name, chosen in sets.items()}
     for name, result in results.items():
         few = (result["groups"] or result["n"]) < FEW
         result |= {"looks": (looks or {}).get(name, 1), "split": split, "few": few}

@@ -15,7 +15,7 @@ from stages.files.records import Row
 from stages.params.schema import Grading
 
 
-def summary(rows: list[Row], grading: Grading, training: Sequence[Row]) -> Row:
+def of_set(rows: list[Row], grading: Grading, training: Sequence[Row]) -> Row:
     """All of a set's numbers that depend on no other set; what is tested has a p_value, and no verdict yet."""
     groups, seed, first = group_of(rows), grading.seed, rows[0]
     kind, count = first["record"]["kind"], len(first["before"]["samples"])
