@@ -50,7 +50,8 @@ def html(context: Context) -> str:
         questions=[questions.question(row, number, shown, context.tags) for number, row in enumerate(context.rows, 1)],
         free=[questions.free(row, number, context.tags) for number, row in enumerate(context.free, 1)],
         params=flat(context.params),
-        shown=shown,
+        shown=shown or questions.LEAST,
+        others=shown > 0,
         style=Markup(style),
         script=Markup(script),
         policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "

@@ -32,7 +32,7 @@ def question(row: Row, number: int, shown: int, tags: Tags) -> dict[str, Any]:
     arms = _arms(row, shown or LEAST, tags)
     for arm in arms:
         samples = arm["samples"]
-        arm |= samples[0]
+        arm["correct"] = samples[0]["correct"]
         arm["stated"] = None if open_ended else _stated(arm["stated"], options)
         arm["marks"] = [mark for mark in ("empty", "looping") if arm[mark] and mark != arm["reason"]]
         arm["right"] = sum(sample["correct"] for sample in samples)

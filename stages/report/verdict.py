@@ -1,7 +1,7 @@
 """The verdict: its headline, and the lines that a reader needs beside it; page and summary escape them."""
 
 from stages.files.records import Row
-from stages.report.wording import BASELINES, baseline, count, few, graded, label, p_value, parting, percent, points
+from stages.report.wording import BASELINES, baseline, count, few, graded, interval, label, p_value, parting, percent, points
 from stages.report.wording import power, shares, signed
 
 ABOUT = {"asked": "Asked for the answer", "written": "By wording alone (weak)"}
@@ -15,6 +15,7 @@ FIGURES = (
     "As asked is what the model knows: an answer that states nothing is asked again, by “Therefore, the answer is”. "
     "As written is what a reader sees."
 )
+FORM_ALONE = "Form alone is what a control gains whose completions were swapped between questions."
 SAMPLES = "Rates are means over {} samples a question (avg@{})."
 
 
@@ -97,6 +98,7 @@ def lines(results: dict[str, Row], studies: Row) -> list[str]:
     """What a reader must know beside the table: what is counted, which questions these are, one seed or several."""
     found = [*standing(results), *recipe(results, studies["seeds"])]
     found += [FIGURES] * any(one["about"] == "asked" for one in results.values())
+    found += [FORM_ALONE] * bool(studies["control"])
     many = max((one["samples"] for one in results.values()), default=1)
     return found + [SAMPLES.format(many, many)] * (many > 1)
 
@@ -130,7 +132,10 @@ def recipe(results: dict[str, Row], study: Row | None) -> list[str]:
 def _recipe(found: Row) -> str:
     low, high = (signed(100 * found[key]) for key in ("next_low", "next_high"))
     sd, own = (f"{100 * found[key]:.1f}" for key in ("sd", "own_sd"))
-    return f"{found['verdict']}, {points(found)}; SD {sd}, {own} of it the seeds’ own; one more seed: {low} to {high}."
+    return (
+        f"{found['verdict']}, {signed(100 * found['diff'])} points ({interval(found)}); SD {sd}, {own} of it the seeds’ "
+        f"own; one more seed: {low} to {high}."
+    )
 
 
 def control(study: Row, name: str) -> str:
