@@ -63,15 +63,21 @@ def values(committed):
     return copy.deepcopy(committed)
 
 
-@pytest.fixture
-def workplace(tmp_path, monkeypatch):
-    """An empty repository root with params.yaml, its preset cpu, and the presets, as the working directory."""
-    from stages.params.__main__ import use
+@pytest.fixture(scope="session")
+def committed_text():
+    """The text of params.yaml with its preset cpu."""
+    from stages.params.__main__ import edited
 
-    shutil.copy(ROOT / "params.yaml", tmp_path)
+    with contextlib.chdir(ROOT):
+        return edited("cpu")[0]
+
+
+@pytest.fixture
+def workplace(committed_text, tmp_path, monkeypatch):
+    """An empty repository root with params.yaml, its preset cpu, and the presets, as the working directory."""
+    (tmp_path / "params.yaml").write_text(committed_text, encoding="utf-8")
     shutil.copytree(ROOT / "presets", tmp_path / "presets")
     monkeypatch.chdir(tmp_path)
-    use("cpu")
     return tmp_path
 
 
