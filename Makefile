@@ -27,10 +27,10 @@ verify: install ## the same bytes? run a fresh clone of HEAD and compare its loc
 	python -m tests.verify
 
 test: install ## the tests
-	pytest -n auto
+	pytest -n auto --dist loadfile --no-loadscope-reorder
 
 soak: install ## tests on random values, 19,700 rows in under 2 GB, random kills of the tiny preset for SOAK_SECONDS (3600)
-	pytest -n auto -m "not slow" --hypothesis-profile=default
+	pytest -n auto --dist loadfile -m "not slow" --hypothesis-profile=default
 	python -m tests.long_run
 	python -m tests.soak
 

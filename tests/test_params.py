@@ -298,6 +298,7 @@ def test_a_mapping_list_or_null_in_the_wrong_place_is_one_line(key, values):
                 "dataset.hub.name",
                 "dataset.files.columns.answer",
                 "dataset.files.columns.group",
+                "generation.max_thinking_tokens",
                 "lora.layers_to_transform",
             )
 
