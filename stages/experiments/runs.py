@@ -13,7 +13,7 @@ from stages.files.errors import UserError
 from stages.params.schema import Params
 
 INPUT = "data/input"
-CODE = ("stages", "dvc.yaml")
+CAUSES = ("stages/", INPUT)
 
 children: list[subprocess.Popen] = []
 INTERRUPTED = "interrupted: the same command goes on from here"
@@ -89,13 +89,17 @@ def _refs(name: str) -> dict[str, str]:
 
 
 def _is_current(commit: str, changed: Params) -> bool:
-    """Whether an experiment had this code, these params and these rows."""
-    if subprocess.run(["git", "diff", "--quiet", commit, "--", *CODE]).returncode:
+    """Whether an experiment had these params, and the code and the rows that the workspace has."""
+    if _causes(show(commit, "dvc.lock")) != _causes(Path("dvc.lock").read_text(encoding="utf-8")):
         return False
-    theirs, ours = params.parse(show(commit, "params.yaml"), "params.yaml"), changed.model_dump(mode="json")
-    locks = [show(commit, "dvc.lock"), Path("dvc.lock").read_text(encoding="utf-8")]
-    rows = [params.parse(text, "dvc.lock")["stages"]["fetch_dataset"]["deps"] for text in locks]
-    return rows[0] == rows[1] and params.check(theirs).model_dump(mode="json") == ours
+    return params.parse(show(commit, "params.yaml"), "params.yaml") == changed.model_dump(mode="json")
+
+
+def _causes(lock: str) -> dict[tuple[str, str], str]:
+    """What the stages of a dvc.lock depended on and no stage made: by stage and path, a hash."""
+    stages = params.parse(lock, "dvc.lock")["stages"].items()
+    found = ((name, dep) for name, stage in stages for dep in stage["deps"] if dep["path"].startswith(CAUSES))
+    return {(name, dep["path"]): dep["md5"] for name, dep in found}
 
 
 def _dvc(*arguments: str) -> None:

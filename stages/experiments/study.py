@@ -97,8 +97,8 @@ def verdict(params: Params) -> str:
     line = studies.look(params, ids)
     if line not in studies.ledger(studies.LEDGER):
         # Before the look: one that is killed in its middle may have been seen.
-        known = studies.LEDGER.read_text(encoding="utf-8").splitlines(keepends=True)
-        records.write_text(studies.LEDGER, "".join(one.rstrip("\n") + "\n" for one in known) + records.line(line))
+        known = [one for one in studies.LEDGER.read_text(encoding="utf-8").splitlines() if one.strip()]
+        records.write_text(studies.LEDGER, "\n".join([*known, records.line(line)]))
     looks = studies.looks(studies.LEDGER, test, ids)
     commit = runs.experiment("study-verdict", test, "evaluation.split=test")
     for name in SHOWN:
