@@ -246,7 +246,7 @@ def test_where_interval_p_and_verdict_part_the_report_says_why(low, high, p, sai
 
 def test_nine_fixed_and_two_broken_show_no_difference_in_verdict_p_and_interval():
     said = verdict.sentence("x", context(sample(9, 2, 0, 89)).results["heldout"])
-    assert "No difference shown on x: 91 of 100 right before, 98 after" in said
+    assert "no difference shown on x: 98 of 100 right, 91 before" in said
     assert "(+7.0 points, 95 % interval 0.0 to +14.7, p = 0.065)" in said
     assert "An interval that holds 0 does not show a difference." in page.html(context(sample(9, 2, 0, 89)))
 
@@ -261,7 +261,7 @@ def test_what_is_unfair_or_weak_is_said_aloud():
     ]
     found = result(1, 9, 9, few=True, warnings=codes)
     assert verdict.warnings(found) == [
-        "The token limit cuts 1 % of the answers before, 60 % after: it does not treat both models alike.",
+        "The token limit cuts 1 % of the answers before, 60 % after: it treats them unequally.",
         "95 % of the answers before state something, 33 % after: one model knows the form asked for.",
         "0 answers before and 4 after state nothing even when asked: they count as wrong.",
         "With 9 questions, fewer than 30, a verdict is a hint, not a result.",
@@ -302,7 +302,8 @@ def test_this_adapter_and_the_recipe_are_told_apart():
     said = Page(page.html(context(rows, studies={"control": None, "seeds": study}))).text
     assert "this adapter is better than the base" in said
     assert re.search(
-        r"The recipe, over 5 training seeds: better, \+\d+\.\d points \(\+.* to \+.*\); SD \d.*; one more seed: \+.* to ", said
+        r"The recipe, over 5 training seeds: better, \+\d+\.\d points \(\+.* to \+.*\); SD \d.*; one more seed: \+",
+        said,
     )
     assert "One training run, one seed." not in said
     alone = Page(page.html(context(rows))).text
@@ -313,8 +314,10 @@ def test_this_adapter_and_the_recipe_are_told_apart():
 def test_the_control_s_gain_stands_beside_the_run_s():
     study = {"sets": {"heldout": {"diff": 0.15}}}
     whole = context(sample(), studies={"control": study, "seeds": None})
-    assert 'data-head="Form alone">+15.0</td>' in page.html(whole)
-    for text in (page.html(whole), page.markdown(whole)):
+    html, short = page.html(whole), page.markdown(whole)
+    assert 'data-head="Form alone">+15.0</td>' in html
+    assert re.search(r"\| held-out questions \| always .* \| \+15.0 \|", short)
+    for text in (html, short):
         assert "Form alone is what a control gains" in text
         assert "make control" not in text
     assert "make control" in page.html(context(sample()))
@@ -603,7 +606,10 @@ def test_charts_take_every_colour_from_the_page():
 
 
 def test_charts_say_the_same_in_words_and_escape_names():
-    results = {'<b>"&': result(1, 62, baselines=baselines("better")) | dict.fromkeys(("before_low", "before_high", "after_low", "after_high"), 0.5)}
+    results = {
+        '<b>"&': result(1, 62, baselines=baselines("better"))
+        | dict.fromkeys(("before_low", "before_high", "after_low", "after_high"), 0.5)
+    }
     chart = charts.rates(results)
     assert "0.8 % right before (50.0 to 50.0 %); " in chart
     assert "without a model: always “0” 23.0 %, chance 20.0 %" in chart

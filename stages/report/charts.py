@@ -75,7 +75,9 @@ def differences(results: dict[str, Row]) -> str:
                 color = VERDICTS.get(one["verdict"], INK)
                 _interval(axes, 3 * row + y, low, diff, high, "D", color, color if y == 1 else PAPER)
                 outside = axes.get_yaxis_transform()
-                axes.text(-0.02, 3 * row + y, what.split(",")[0], ha="right", va="center", color=SOFT, transform=outside)
+                axes.text(
+                    -0.02, 3 * row + y, what.split(",")[0], ha="right", va="center", color=SOFT, transform=outside
+                )
                 axes.text(1.04, 3 * row + y, signed(diff), weight="bold", transform=outside, va="center")
                 ends += [low, high]
         room = 0.06 * max(20.0, max(ends) - min(ends))

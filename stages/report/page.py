@@ -101,7 +101,7 @@ def _common(context: Context, label: Any) -> dict[str, Any]:
     counts = context.dataset["kept"]
     kept = {"learned from": context.prompts["train"]}
     kept |= {
-        f"{label(name)}, {split}": count
+        f"{wording.label(name)}, {split}": count
         for name, splits in counts.items()
         if name != "train"
         for split, count in splits.items()

@@ -53,7 +53,10 @@ def question(row: Row, number: int, shown: int, tags: Tags) -> dict[str, Any]:
         "cut": any(sample["finish_reason"] == "length" for arm in arms for sample in arm["samples"]),
         "options": options or {},
         "answer": _stated(record.get("answer"), options),
-        **{name: display.clip(str(record.get(name) or ""), shown or LEAST) for name in ("question", "response", "reasoning")},
+        **{
+            name: display.clip(str(record.get(name) or ""), shown or LEAST)
+            for name in ("question", "response", "reasoning")
+        },
         "differs": not open_ended and arms[0]["stated"] != arms[1]["stated"],
         "arms": arms,
     }

@@ -1,12 +1,26 @@
 """The verdict: its headline, and the lines that a reader needs beside it; page and summary escape them."""
 
 from stages.files.records import Row
-from stages.report.wording import BASELINES, baseline, count, few, graded, interval, label, p_value, parting, percent, points
-from stages.report.wording import power, shares, signed
+from stages.report.wording import (
+    BASELINES,
+    baseline,
+    count,
+    few,
+    graded,
+    interval,
+    label,
+    p_value,
+    parting,
+    percent,
+    points,
+    power,
+    shares,
+    signed,
+)
 
 ABOUT = {"asked": "Asked for the answer", "written": "By wording alone (weak)"}
 WARNINGS = {
-    "cut_off": "The token limit cuts {before} of the answers before, {after} after: it does not treat both models alike.",
+    "cut_off": "The token limit cuts {before} of the answers before, {after} after: it treats them unequally.",
     "stated": "{before} of the answers before state something, {after} after: one model knows the form asked for.",
     "unread": "{before} answers before and {after} after state nothing even when asked: they count as wrong.",
     "one_letter": "The right answer is {letter} in {share} of the questions: a habit may pass for knowledge.",
@@ -50,7 +64,9 @@ def clause(name: str, result: Row) -> str:
     if result["verdict"] not in ("better", "worse"):
         return f"{about}, no difference shown on {name}: {after} right, {before} before"
     beside = against(result) if result["verdict"] == "better" else ""
-    return f"{about}, this adapter is {result['verdict']} than the base{beside} on {name}: {after} right, {before} before"
+    return (
+        f"{about}, this adapter is {result['verdict']} than the base{beside} on {name}: {after} right, {before} before"
+    )
 
 
 def against(result: Row) -> str:
@@ -133,8 +149,8 @@ def _recipe(found: Row) -> str:
     low, high = (signed(100 * found[key]) for key in ("next_low", "next_high"))
     sd, own = (f"{100 * found[key]:.1f}" for key in ("sd", "own_sd"))
     return (
-        f"{found['verdict']}, {signed(100 * found['diff'])} points ({interval(found)}); SD {sd}, {own} of it the seeds’ "
-        f"own; one more seed: {low} to {high}."
+        f"{found['verdict']}, {signed(100 * found['diff'])} points ({interval(found)}); SD {sd}, {own} of it the "
+        f"seeds’ own; one more seed: {low} to {high}."
     )
 
 
