@@ -304,8 +304,8 @@ def test_a_key_that_is_missing_mistyped_or_misspelt_is_named(key, refused):
     for change, said in (
         (lambda values: drop(values, key), f"params.yaml: {key}: missing: add it"),
         (
-            lambda values: put(values, key, wrong_type(LEAVES[key])),
-            f"params.yaml: {key}: {wrong_type(LEAVES[key])!r}: ",
+            lambda values: put(values, key, wrong_type(key, LEAVES[key])),
+            f"params.yaml: {key}: {wrong_type(key, LEAVES[key])!r}: ",
         ),
         (lambda values: put(values, f"{key}_", LEAVES[key]), f"params.yaml: {key}_: unknown key: did you mean "),
     ):
