@@ -6,23 +6,31 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help repro verify test soak lint bench bench-gpu install install-gpu preset clean
+.PHONY: help repro seeds control verdict verify test soak lint bench bench-gpu install install-gpu preset ready clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-repro: install ## the main job: run every stage that is out of date
-	@if command -v nvidia-smi >/dev/null && python -m stages.params needs-gpu; then $(MAKE) --no-print-directory install-gpu; fi
+repro: ready ## the main job: run every stage that is out of date
 	dvc repro
+
+seeds: ready ## train with N seeds (5) in all: the spread, and a verdict on the recipe
+	@python -m stages.experiments seeds --n $(or $(N),5)
+
+control: ready ## train once on completions swapped between questions: what of the gain is form
+	@python -m stages.experiments control
+
+verdict: ready ## ask the test questions, and count it in metrics/ledger.jsonl: when all is chosen
+	@python -m stages.experiments verdict
 
 verify: install ## the same bytes? run a fresh clone of HEAD and compare its lock with the committed one
 	python -m tests.verify
 
 test: install ## the tests
-	pytest -n auto
+	pytest -n auto --dist loadfile --no-loadscope-reorder
 
 soak: install ## tests on random values, 19,700 rows in under 2 GB, random kills of the tiny preset for SOAK_SECONDS (3600)
-	pytest -n auto -m "not slow" --hypothesis-profile=default
+	pytest -n auto --dist loadfile -m "not slow" --hypothesis-profile=default
 	python -m tests.long_run
 	python -m tests.soak
 
@@ -37,6 +45,9 @@ bench-gpu: install-gpu ## speed and memory of the 8B's shape on this GPU against
 
 preset: install ## merge presets/NAME.yaml into params.yaml: make preset NAME=gpu-8b
 	@python -m stages.params use $(or $(NAME),$(error NAME is missing: make preset NAME=cpu))
+
+ready: install
+	@if command -v nvidia-smi >/dev/null && python -m stages.params needs-gpu; then $(MAKE) --no-print-directory install-gpu; fi
 
 install: $(STAMP) ## the environment alone
 

@@ -14,6 +14,7 @@ from stages.params.schema import Params
 from stages.runtime import stage
 
 RAW = (Path("data/raw/heldout.jsonl"), Path("data/raw/evaluation.jsonl"))
+TRAIN = Path("data/raw/train.jsonl")
 ARMS = {"before": Path("data/answers/baseline.jsonl"), "after": Path("data/answers/post.jsonl")}
 DATASET = Path("data/raw/summary.json")
 PROMPTS = Path("data/prompts/summary.json")
@@ -35,15 +36,22 @@ PACKAGES = (
 def main(params: Params) -> str:
     """Write the comparison, the table of answers and the report; returns the summary."""
     # Imported late: statistics and charts are heavy, and params are checked before anything heavy is.
-    from stages.evaluate import comparison
+    from stages.evaluate import comparison, studies
     from stages.evaluate.thinking import Tags
-    from stages.report import page, plots, tables, wording
+    from stages.report import page, plots, tables, verdict, wording
     from stages.report.context import Context
 
     prompts = json.loads(read(PROMPTS))
     tags = Tags(*params.prompt.thinking_tags, opened=prompts["thinking_opened"])
-    rows = comparison.graded(RAW, ARMS, params.grading, tags)
-    results = comparison.rounded(comparison.summarise(rows, params.grading))
+    split = params.evaluation.split
+    rows = comparison.graded(RAW, ARMS, params.grading, tags, count=params.generation.samples, split=split)
+    ids: dict[str, list[str]] = {}
+    for row in rows:
+        ids.setdefault(row["set"], []).append(row["record"]["id"])
+    looks = studies.looks(studies.LEDGER, params, ids)
+    training = [row for row in records.read(TRAIN) if "answer" in row]
+    results = comparison.summarise(rows, params.grading, training=training, split=split, looks=looks)
+    results = comparison.rounded(results)
     context = Context(
         results=results,
         rows=rows,
@@ -57,6 +65,7 @@ def main(params: Params) -> str:
         # Without torch's build suffix: the report is the same wherever the pinned versions are.
         versions={name: version(name).split("+")[0] for name in PACKAGES},
         revisions=revisions(params),
+        studies=studies.read(studies.STUDIES, params, rows),
     )
     counts = context.dataset
     dropped = sum(sum(reasons.values()) for group in ("dropped", "leaks") for reasons in counts[group].values())
@@ -69,7 +78,7 @@ def main(params: Params) -> str:
         records.write_text(PLOTS / f"{name}.svg", chart)
     records.write_text(REPORT, page.html(context))
     records.write_text(SUMMARY, page.markdown(context))
-    return " ".join(wording.sentence(wording.label(name), one, len(results)) for name, one in results.items())
+    return " ".join(verdict.sentence(wording.label(name), one, len(results)) for name, one in results.items())
 
 
 def read(path: Path) -> str:

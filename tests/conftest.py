@@ -30,6 +30,12 @@ def pytest_configure(config):
         settings.load_profile("repeatable")
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the files of slow tests, so that the others fill up the workers: each file is one worker's."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(autouse=True)
 def _signals():
     """A stage that runs in the tests' own process says what signals do to it."""
@@ -63,15 +69,21 @@ def values(committed):
     return copy.deepcopy(committed)
 
 
-@pytest.fixture
-def workplace(tmp_path, monkeypatch):
-    """An empty repository root with params.yaml, its preset cpu, and the presets, as the working directory."""
-    from stages.params.__main__ import use
+@pytest.fixture(scope="session")
+def committed_text():
+    """The text of params.yaml with its preset cpu."""
+    from stages.params.__main__ import edited
 
-    shutil.copy(ROOT / "params.yaml", tmp_path)
+    with contextlib.chdir(ROOT):
+        return edited("cpu")[0]
+
+
+@pytest.fixture
+def workplace(committed_text, tmp_path, monkeypatch):
+    """An empty repository root with params.yaml, its preset cpu, and the presets, as the working directory."""
+    (tmp_path / "params.yaml").write_text(committed_text, encoding="utf-8")
     shutil.copytree(ROOT / "presets", tmp_path / "presets")
     monkeypatch.chdir(tmp_path)
-    use("cpu")
     return tmp_path
 
 

@@ -1,8 +1,5 @@
-"""Both arms are graded on the same questions, and the difference is taken apart without remainder."""
+"""Both arms are graded on the same questions and samples: what they know, what they write, and what is form."""
 
-import gc
-
-import numpy as np
 import pytest
 
 from stages.evaluate import comparison
@@ -14,28 +11,25 @@ GRADING = Grading(relative_tolerance=0.01, overlap_threshold=0.4, seed=1)
 
 
 def answers(path, texts, name="heldout"):
-    records.write(
-        path,
-        [
-            {
-                "id": str(i),
-                "set": name,
-                "text": text,
-                "tokens": 5,
-                "finish_reason": "stop",
-                "reference_loss": 2.0 - i / 99,
-            }
-            for i, text in enumerate(texts)
-        ],
-    )
+    """A row a sample: each text is one answer, or a list of samples; (text, asked) where it was asked once more."""
+    rows = []
+    for i, written in enumerate(texts):
+        for number, one in enumerate(written if isinstance(written, list) else [written]):
+            text, *asked = one if isinstance(one, tuple) else (one,)
+            row = {"id": str(i), "set": name, "sample": number, "text": text, "tokens": 5, "finish_reason": "stop"}
+            rows.append(
+                row | ({} if number else {"reference_loss": 2.0 - i / 99}) | ({"asked": asked[0]} if asked else {})
+            )
+    records.write(path, rows)
     return path
 
 
 @pytest.fixture
 def both(tmp_path):
-    def make(before, after, kind="number"):
+    def make(before, after, kind="number", count=1, **more):
         rows = [
             {"id": str(i), "set": "heldout", "kind": kind, "question": f"Score {i}?", "answer": str(i), "response": "x"}
+            | more
             for i in range(len(before))
         ]
         records.write(tmp_path / "raw.jsonl", rows)
@@ -43,7 +37,7 @@ def both(tmp_path):
             "before": answers(tmp_path / "before.jsonl", before),
             "after": answers(tmp_path / "after.jsonl", after),
         }
-        return comparison.graded([tmp_path / "raw.jsonl"], arms, GRADING)
+        return comparison.graded([tmp_path / "raw.jsonl"], arms, GRADING, count=count)
 
     return make
 
@@ -69,93 +63,125 @@ def test_a_gain_counts_as_better_and_its_mirror_as_worse(both):
     assert (better["fixed"], better["broken"], worse["fixed"], worse["broken"]) == (30, 0, 0, 30)
 
 
+def known(i):
+    """It knows the answer, and does not write it."""
+    return (silent(i), str(i))
+
+
+def unknown(i):
+    return (silent(i), str(i + 1))
+
+
 @pytest.mark.parametrize(
-    ("before", "after", "stated_by_both", "knowledge", "form"),
+    ("before", "after", "verdicts", "form", "asked"),
     [
-        ([silent] * 40, [right] * 40, 0, None, (0, 40)),  # it only began to state answers
-        ([wrong] * 40, [right] * 40, 40, (0, 40, "better"), (0, 0)),  # it stated them all along, and is right now
-        ([right] * 20 + [wrong] * 20, [wrong] * 20 + [silent] * 20, 20, (20, 0, "worse"), (0, 0)),
-        ([wrong] * 20 + [silent] * 20, [right] * 40, 20, (0, 20, "better"), (0, 20)),
-        ([right] * 19 + [silent] * 21, [wrong] * 40, 19, None, (0, 0)),  # too few to tell
-        ([right] * 20 + [wrong] * 20, [right] * 20 + [silent] * 20, 20, (20, 20, "no difference shown"), (0, 0)),
+        ([known] * 40, [right] * 40, ("no difference shown", "better"), 1, (1, 0)),  # it only learned to write it
+        ([wrong] * 40, [right] * 40, ("better", "better"), 0, (0, 0)),
+        ([right] * 40, [known] * 40, ("no difference shown", "worse"), -1, (0, 1)),
+        ([unknown] * 40, [known] * 40, ("better", "no difference shown"), -1, (1, 1)),
+        ([right] * 40, [unknown] * 20 + [right] * 20, ("worse", "worse"), 0, (0, 0.5)),
     ],
 )
-def test_knowledge_is_compared_where_both_state_and_the_rest_is_form(
-    both, before, after, stated_by_both, knowledge, form
+def test_what_is_known_and_what_is_written_have_a_verdict_each_and_form_is_the_rest(
+    both, before, after, verdicts, form, asked
 ):
     rows = both([f(i) for i, f in enumerate(before)], [f(i) for i, f in enumerate(after)])
     result = comparison.summarise(rows, GRADING)["heldout"]
-    split, n = result["split"], result["split"]["both"]
-    assert n == stated_by_both
-    assert split["form"] == {"n": 40 - n, "before": form[0], "after": form[1]}
-    found = split["knowledge"]
-    assert (found and (n * found["before"], n * found["after"], found["verdict"])) == knowledge
-    if found:
-        assert found["diff"] * n + form[1] - form[0] == pytest.approx(40 * result["diff"])
+    assert (result["verdict"], result["written"]["verdict"]) == verdicts
+    assert result["form"]["diff"] == result["written"]["diff"] - result["diff"] == form
+    assert tuple(result["asked_share"].values()) == asked
+    assert (result["about"], result["samples"], result["pass_at_k"], result["majority"]) == ("asked", 1, None, None)
 
 
-def states(known, draw):
-    """Answers that state a result: right where it is known, and on one question in ten by chance the other way."""
-    right = known ^ (draw.random(200) < 0.1)
-    return [{"correct": bool(one), "extracted": "A", "finish_reason": "stop"} for one in right]
+def test_an_answer_that_is_read_is_not_replaced_by_the_asked_one(both):
+    (row,) = both([(wrong(0), "0")], [(right(0), "7")])
+    assert [(row[arm]["stated"], row[arm]["was_asked"], row[arm]["correct"]) for arm in comparison.ARMS] == [
+        ("1", False, False),
+        ("0", False, True),
+    ]
 
 
-def reviews(answers, known, draw):
-    """The base goes through the options one by one: no grader reads a result, least of all in long, right answers."""
-    lost, none = draw.random(200) < np.where(known, 0.7, 0.4), {"correct": False, "extracted": None}
-    return [one | (none if gone else {}) for one, gone in zip(answers, lost, strict=True)]
+def test_of_open_questions_what_is_written_counts(both):
+    rows = both([[("Who knows?", "0")] * 2], [[right(0), "Who knows?"]], kind="open", count=2)
+    assert [rows[0][arm]["was_asked"] for arm in comparison.ARMS] == [False, False]
+    result = comparison.summarise(rows, GRADING)["heldout"]
+    assert (result["about"], result["weak"], result["written"], result["baselines"]) == ("written", True, None, None)
+    assert (result["form"], result["majority"], result["pass_at_k"]["after"]) == (None, None, 1)
 
 
-def guesses(answers, known, draw):
-    """A third of the base's answers is cut, and a guess on the way is read as its result."""
-    cut = {"correct": False, "finish_reason": "length"}
-    return [one | (cut if draw.random() < 1 / 3 else {}) for one in answers]
+def test_the_question_is_the_unit_of_several_samples(both):
+    mixed = [[right(i), right(i), wrong(i), known(i)] for i in range(30)]
+    rows = both([[wrong(i)] * 4 for i in range(30)], mixed, count=4)
+    assert [(row["after"]["correct"], row["after"]["written"]) for row in rows] == [(0.75, 0.5)] * 30
+    assert rows[0]["after"]["text"] == right(0)
+    result = comparison.summarise(rows, GRADING)["heldout"]
+    assert (result["n"], result["samples"], result["after"], result["written"]["after"]) == (30, 4, 0.75, 0.5)
+    assert (result["fixed"], result["broken"], result["verdict"]) == (30, 0, "better")
+    assert result["asked_share"] == {"before": 0, "after": 0.25}
+    assert result["after_form"]["reasons"] == {"no answer stated": 30, "wrong": 30}
+    assert (result["pass_at_k"]["after"], result["majority"]["after"]) == (1, 1)
 
 
-def abstains(answers, known, draw):
-    """It leaves out half of what it would get wrong."""
-    none = {"extracted": None}
-    return [one | (none if not one["correct"] and draw.random() < 0.5 else {}) for one in answers]
-
-
-def same(answers, known, draw):
-    return answers
+def test_one_sample_has_exact_tests_and_several_have_means(both):
+    (one,), (two,) = both([right(0)], [right(0)]), both([[right(0)] * 2], [[right(0)] * 2], count=2)
+    assert (type(one["after"]["correct"]), type(two["after"]["correct"])) == (bool, float)
 
 
 @pytest.mark.parametrize(
-    ("base", "tuned", "alike"),
+    ("written", "correct", "passed"),
     [
-        *((reviews, same, True), (guesses, same, True), (same, abstains, True), (abstains, same, True)),
-        *((guesses, same, False), (same, abstains, False), (abstains, same, False)),
+        ("rrw", True, True),
+        ("rww", False, True),
+        ("rw", True, True),  # of a tie the first stated
+        ("wr", False, True),
+        ("srw", True, True),  # silence has no vote
+        ("sswrr", True, True),
+        ("ss", False, False),
+        ("kkw", True, True),  # asked answers have one
+        ("wvkr", True, True),
     ],
 )
-def test_where_knowledge_is_equal_none_is_called_gained_or_lost(base, tuned, alike, monkeypatch):
-    """Both know as much: the same questions or, where they are not alike, as many others.
-
-    Not held, for nothing in the answers tells it: a base that states what it does not know, while the tuned model knows
-    other questions.
-    """
-    monkeypatch.setattr(gc, "collect", lambda: 0)  # statsmodels collects garbage at every call
-    runs, wrong = 100, 0
-    for seed in range(runs):
-        draw = np.random.default_rng(seed)
-        known = draw.random(200) < 0.5
-        other = known if alike else draw.random(200) < 0.5
-        arms = base(states(known, draw), known, draw), tuned(states(other, draw), other, draw)
-        rows = [{"record": {}, "before": one, "after": two} for one, two in zip(*arms, strict=True)]
-        split = comparison._split(rows, 1)
-        wrong += split["knowledge"]["verdict"] in ("better", "worse")
-    assert wrong <= 0.06 * runs
+def test_the_majority_is_of_what_is_stated_and_the_first_wins_a_tie(both, written, correct, passed):
+    texts = {"r": right(0), "w": wrong(0), "v": wrong(1), "s": silent(0), "k": known(0)}
+    found = [texts[one] for one in written]
+    result = comparison.summarise(both([found], [found], count=len(found)), GRADING)["heldout"]
+    assert (bool(result["majority"]["after"]), bool(result["pass_at_k"]["after"])) == (correct, passed)
 
 
-def test_a_gain_of_the_fewer_answers_that_are_left_is_no_gain_of_knowledge(both):
-    before = [right] * 20 + [wrong] * 40
-    after = [right] * 32 + [silent] * 28
-    rows = both([f(i) for i, f in enumerate(before)], [f(i) for i, f in enumerate(after)])
-    assert comparison.summarise(rows, GRADING)["heldout"]["split"]["knowledge"]["verdict"] == "better"
-    for row in rows[:12]:
-        row["before"], row["after"] = row["before"], {**row["after"], "correct": False, "extracted": None}
-    assert comparison.summarise(rows, GRADING)["heldout"]["split"]["knowledge"]["verdict"] == "only where both state"
+def test_every_view_is_corrected_for_the_sets_and_for_the_looks(both):
+    rows = both([[right, wrong][i < 6](i) for i in range(30)], [right(i) for i in range(30)])
+    alone = comparison.summarise(rows, GRADING)["heldout"]
+    two = comparison.summarise([*rows, *({**row, "set": "other"} for row in rows)], GRADING)["heldout"]
+    looked = comparison.summarise(rows, GRADING, split="test", looks={"heldout": 3})["heldout"]
+    for found, factor, verdict in (
+        (alone, 1, "better"), (two, 2, "no difference shown"), (looked, 3, "no difference shown"),
+    ):  # fmt: skip
+        for view in (found, found["written"]):
+            assert view["verdict"] == verdict
+            assert view["p_corrected"] == pytest.approx(factor * view["p_value"])
+        against = found["baselines"]["against"]
+        assert against["p_corrected"] == pytest.approx(factor * against["p_value"])
+    assert (alone["split"], alone["looks"], looked["split"], looked["looks"]) == ("validation", 1, "test", 3)
+    assert looked["smallest_difference"] > alone["smallest_difference"]
+
+
+def test_what_makes_a_comparison_unfair_is_a_code_with_its_numbers(both):
+    rows = both([right(i) for i in range(40)], [right(i) for i in range(26)] + [known(i) for i in range(26, 40)])
+    for row in rows[:5]:
+        row["after"]["samples"][0]["finish_reason"] = "length"
+    found = {one["code"]: one for one in comparison.summarise(rows, GRADING)["heldout"]["warnings"]}
+    assert found == {
+        "cut_off": {"code": "cut_off", "before": 0, "after": 0.125},
+        "stated": {"code": "stated", "before": 1, "after": 0.65},
+    }
+    options = {"A": "yes", "B": "no"}
+    rows = both(["A", "B", silent(2)], ["A", "B", "A"], "choice", options=options, answer="A")
+    assert comparison.summarise(rows, GRADING)["heldout"]["warnings"] == [
+        {"code": "stated", "before": 2 / 3, "after": 1},
+        {"code": "unread", "before": 1, "after": 0},  # not asked, though nothing is read
+        {"code": "few", "n": 3},
+        {"code": "one_letter", "letter": "A", "share": 1},
+    ]
 
 
 def test_a_set_of_few_questions_or_groups_is_called_few(both):
@@ -186,15 +212,6 @@ def test_groups_widen_every_interval_and_are_counted(both):
     }
 
 
-def test_knowledge_is_corrected_for_several_sets_as_the_verdict_is(both):
-    rows = both([[right, wrong][i < 6](i) for i in range(30)], [right(i) for i in range(30)])
-    alone = comparison.summarise(rows, GRADING)["heldout"]
-    with_another = comparison.summarise([*rows, *({**row, "set": "other"} for row in rows)], GRADING)["heldout"]
-    for found, verdict in ((alone, "better"), (with_another, "no difference shown")):
-        assert found["verdict"] == found["split"]["knowledge"]["verdict"] == verdict
-        assert found["split"]["knowledge"]["p_corrected"] == found["p_corrected"]
-
-
 def test_a_lower_reference_loss_is_better(both):
     rows = both([right(i) for i in range(20)], [right(i) for i in range(20)])
     for index, row in enumerate(rows):
@@ -220,12 +237,14 @@ def test_scores_name_the_held_out_questions_bare_and_other_sets_by_their_name(bo
         "diff": 1.0,
         "verdict": "better",
     }
-    assert set(scores) == {*comparison.SCORES, "after.after", "after.diff", "after.verdict"}
+    bare = {"before", "after", "diff", "ci_low", "ci_high", "verdict", "n", "few", "samples", "best_baseline"}
+    bare |= {f"{what}_{arm}" for what in ("written", "asked") for arm in comparison.ARMS}
+    assert set(scores) == bare | {f"after.{key}" for key in comparison.BESIDE}
 
 
 def test_a_cut_off_answer_is_what_the_engine_says(both):
     rows = both([right(0), right(1)], [right(0), right(1)])
-    rows[0]["after"]["finish_reason"] = "length"
+    rows[0]["after"]["samples"][0]["finish_reason"] = "length"
     result = comparison.summarise(rows, GRADING)["heldout"]
     assert (result["before_form"]["finish_reason_length"], result["after_form"]["finish_reason_length"]) == (0, 0.5)
 
@@ -233,8 +252,44 @@ def test_a_cut_off_answer_is_what_the_engine_says(both):
 def test_arms_that_answer_different_questions_are_refused(tmp_path, both):
     both([right(0)], [right(0)])
     arms = {"before": tmp_path / "before.jsonl", "after": answers(tmp_path / "other.jsonl", [right(0), right(1)])}
-    with pytest.raises(UserError, match="answer different questions"):
+    with pytest.raises(UserError, match=r"other\.jsonl: answers different questions"):
         comparison.graded([tmp_path / "raw.jsonl"], arms, GRADING)
+
+
+def test_the_questions_of_the_split_must_all_be_answered_and_no_other(tmp_path):
+    raw = [
+        {"id": str(i), "set": "heldout", "kind": "number", "question": "?", "answer": str(i), "split": split}
+        for i, split in enumerate(("validation", "test"))
+    ]
+    records.write(tmp_path / "raw.jsonl", raw)
+    arms = dict.fromkeys(comparison.ARMS, answers(tmp_path / "a.jsonl", [right(0)]))
+    assert len(comparison.graded([tmp_path / "raw.jsonl"], arms, GRADING, split="validation")) == 1
+    with pytest.raises(UserError, match=r"evaluation\.split: test"):
+        comparison.graded([tmp_path / "raw.jsonl"], arms, GRADING, split="test")
+
+
+@pytest.mark.parametrize(
+    ("written", "given"),
+    [
+        ([["a", "b"], ["a"]], "question 1 of heldout: has the samples 0, but 0 to 1 are needed"),
+        ([["a", "b"], ["a", "b", "c"]], "has the samples 0, 1, 2, but"),
+        ([["a"], ["a"]], "question 0 of heldout"),
+    ],
+)
+def test_a_question_that_lacks_a_sample_is_one_clear_line(both, written, given):
+    with pytest.raises(UserError, match=given):
+        both([["a", "b"], ["a", "b"]], written, count=2)
+
+
+def test_samples_out_of_order_or_of_older_code_are_refused(tmp_path, both):
+    both([right(0)], [right(0)])
+    (row,) = records.read(tmp_path / "after.jsonl")
+    arms = {arm: tmp_path / f"{arm}.jsonl" for arm in comparison.ARMS}
+    for rows in ([row | {"sample": 1}, row], [{key: row[key] for key in row if key != "sample"}]):
+        for path in arms.values():
+            records.write(path, rows)
+        with pytest.raises(UserError, match=r"before\.jsonl: question 0 of heldout: has the samples (1, 0|None)"):
+            comparison.graded([tmp_path / "raw.jsonl"], arms, GRADING, count=len(rows))
 
 
 def test_one_question_in_two_sets_is_graded_by_each_set_s_own_rule(tmp_path):
@@ -244,7 +299,8 @@ def test_one_question_in_two_sets_is_graded_by_each_set_s_own_rule(tmp_path):
     ]
     records.write(tmp_path / "raw.jsonl", raw)
     rows = [
-        {"id": "0", "set": name, "text": "It is 3.", "tokens": 3, "finish_reason": "stop"} for name in ("one", "two")
+        {"id": "0", "set": name, "sample": 0, "text": "It is 3.", "tokens": 3, "finish_reason": "stop"}
+        for name in ("one", "two")
     ]
     records.write(tmp_path / "a.jsonl", rows)
     arms = {"before": tmp_path / "a.jsonl", "after": tmp_path / "a.jsonl"}

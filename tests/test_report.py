@@ -1,18 +1,21 @@
 """The report says what was found, in plain sentences, and shows whatever a model wrote as text and nothing else."""
 
+import csv
+import io
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import asdict
 from html.parser import HTMLParser
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.evaluate import comparison, thinking
-from stages.evaluate.form import form
-from stages.evaluate.grade import grade
+from stages.evaluate import comparison, samples, seeds, thinking, validity
 from stages.params.schema import Grading
-from stages.report import charts, display, page, plots, questions, wording
+from stages.report import charts, display, page, plots, questions, tables, verdict, wording
 from stages.report.context import Context, outcomes
 
 TAGS = {
@@ -50,14 +53,17 @@ HOSTILE = [
 ]
 
 
-def row(name, before, after, *, kind="number", finish_reason="stop", **record):
-    """A question graded before and after, as comparison.graded gives it."""
-    record = {"id": f"{name}-{len(before)}-{len(after)}", "kind": kind, "question": "How much?", "answer": "3"} | record
+def row(name, before, after, *, kind="number", finish_reason="stop", asked=None, **record):
+    """A question graded before and after, as comparison.graded gives it; a list of texts is as many samples."""
+    number = f"{name}-{len(before)}-{len(after)}"
+    record = {"id": number, "set": name, "kind": kind, "question": "How much?", "answer": "3"} | record
     arms = {}
-    for arm, text in (("before", before), ("after", after)):
-        found = grade(record, text, relative_tolerance=0.01, overlap_threshold=0.4)
-        answer = {"text": text, "tokens": len(text.split()), "finish_reason": finish_reason}
-        arms[arm] = {**answer, **vars(found), **form(text)}
+    for arm, texts in (("before", before), ("after", after)):
+        rows = [
+            {"text": text, "tokens": len(text.split()), "finish_reason": finish_reason, "sample": place, "asked": asked}
+            for place, text in enumerate([texts] if isinstance(texts, str) else texts)
+        ]
+        arms[arm] = samples.arm(record, rows, GRADING, thinking.TAGS)
     return {"record": record, "set": name, **arms}
 
 
@@ -71,7 +77,7 @@ def context(rows, **more):
         | {"processor": "AMD EPYC", "kernels": "AVX512, avx512_bf16"},
         "dataset": {
             "source": "builtin",
-            "kept": {"train": 40, "heldout": 20},
+            "kept": {"train": 40, "heldout": {"validation": 20, "test": 19}},
             "dropped": {"dataset": {"asked twice": 7}},
             "leaks": {"heldout": {"same words": 4}},
             "unused": {"dataset": 18},
@@ -86,10 +92,10 @@ def context(rows, **more):
         "params": {"lora": {"r": 16, "target_modules": ["q_proj"]}, "free_questions": []},
         "versions": {"torch": "2.13.0"},
         "revisions": {"base model": "6a6f4aa4"},
+        "studies": {"control": None, "seeds": None},
     }
-    return Context(
-        **{"results": comparison.summarise(rows, GRADING), "rows": rows, "tags": thinking.TAGS, **whole, **more}
-    )
+    results = more.pop("results", None) or comparison.summarise(rows, GRADING)
+    return Context(**{"results": results, "rows": rows, "tags": thinking.TAGS, **whole, **more})
 
 
 def sample(fixed=12, broken=1, wrong=4, right=3, name="heldout"):
@@ -100,10 +106,17 @@ def sample(fixed=12, broken=1, wrong=4, right=3, name="heldout"):
 
 
 def result(before, after, n=120, verdict="better", **more):
+    """A set's result as comparison.summarise gives it, in what sentences use."""
     rates = {"n": n, "before": before / n, "after": after / n, "diff": (after - before) / n, "verdict": verdict}
     tests = {"ci_low": -0.083, "ci_high": 0.1, "p_value": 0.5, "p_corrected": 0.5, "smallest_difference": 0.17}
-    how = {"weak": False, "rule": "choice", "threshold": None, "few": False, "groups": None}
-    return rates | tests | how | more
+    how = {"weak": False, "rule": "choice", "threshold": None, "few": False, "groups": None, "about": "asked"}
+    beside = {"baselines": None, "written": rates | tests, "samples": 1, "looks": 1, "warnings": []}
+    return rates | tests | how | beside | {"split": "validation", "pass_at_k": None, "majority": None} | more
+
+
+def baselines(verdict, rate=0.23):
+    constant = {"most_frequent": {"answer": "0", "rate": rate}, "chance": {"rate": 0.2}, "nearest": None}
+    return constant | {"best": "most_frequent", "verdict": verdict}
 
 
 class Page(HTMLParser):
@@ -124,37 +137,66 @@ class Page(HTMLParser):
 
 def test_better_is_said_with_counts_points_interval_and_p():
     found = result(1, 62, ci_low=0.4149, ci_high=0.5957, p_corrected=1e-15)
-    assert wording.sentence("held-out questions", found) == (
-        "The fine-tuned model is better on held-out questions: 62 of 120 right, up from 1 "
+    assert verdict.sentence("held-out questions", found) == (
+        "Asked for the answer, this adapter is better than the base on held-out questions: 62 of 120 right, 1 before "
         "(+50.8 points, 95 % interval +41.5 to +59.6, p < 0.001). "
         "Only the option stated in the end is graded, not the reasoning."
     )
 
 
-def test_worse_is_said_with_a_true_minus_and_the_correction_for_several_sets():
-    found = result(30, 20, 60, "worse", ci_low=-0.27, ci_high=-0.06, p_corrected=0.0132)
-    assert wording.sentence("medqa", found, sets=2) == (
-        "The fine-tuned model is worse on medqa: 20 of 60 right, down from 30 "
-        "(−16.7 points, 95 % interval −27.0 to −6.0, p = 0.013 after Holm’s correction for 2 sets). "
-        "Only the option stated in the end is graded, not the reasoning."
+def test_worse_is_said_with_a_true_minus_and_each_correction():
+    found = result(30, 20, 60, "worse", ci_low=-0.27, ci_high=-0.06, p_corrected=0.0132, looks=3)
+    assert verdict.sentence("medqa", found, sets=2) == (
+        "Asked for the answer, this adapter is worse than the base on medqa: 20 of 60 right, 30 before "
+        "(−16.7 points, 95 % interval −27.0 to −6.0, p = 0.013 after Holm’s correction for 2 sets and Bonferroni’s for "
+        "3 configurations). Only the option stated in the end is graded, not the reasoning."
     )
 
 
 def test_no_difference_is_said_with_what_could_have_been_found():
-    assert wording.sentence("medqa", result(17, 18, 60, "no difference shown")) == (
-        "No difference shown on medqa: 17 of 60 right before, 18 after (+1.7 points, 95 % interval −8.3 to +10.0, "
-        "p = 0.50). With 60 questions, only a true difference of at least 17 points would have been found in 80 % of "
-        "runs: a smaller one may be there. Only the option stated in the end is graded, not the reasoning."
+    assert verdict.sentence("medqa", result(17, 18, 60, "no difference shown")) == (
+        "Asked for the answer, no difference shown on medqa: 18 of 60 right, 17 before (+1.7 points, 95 % interval "
+        "−8.3 to +10.0, p = 0.50). With 60 questions, only a true difference of at least 17 points would have been "
+        "found in 80 % of runs: a smaller one may be there. Only the option stated in the end is graded, not the "
+        "reasoning."
     )
     few = result(0, 1, 4, "no difference shown", smallest_difference=None)
-    assert "With 4 questions, no difference however large could have been shown." in wording.sentence("x", few)
+    assert "With 4 questions, no difference however large could have been shown." in verdict.sentence("x", few)
+
+
+@pytest.mark.parametrize(
+    ("beside", "said"),
+    [
+        ("better", "better than the base and than always answering “0” (23 of 100) on x: 24 of 100 right, 2 before."),
+        ("worse", "than the base, but worse than always answering “0” (23 of 100), on x: 24 of 100 right, 2 before."),
+        ("no difference shown", "the base, but not than always answering “0” (23 of 100), on x: 24 of 100 right, 2"),
+    ],
+)
+def test_better_than_the_base_is_measured_against_what_needs_no_model(beside, said):
+    assert said in verdict.headline({"x": result(2, 24, 100, baselines=baselines(beside))})
+    assert "always" not in verdict.headline({"x": result(24, 2, 100, "worse", baselines=baselines(beside))})
+
+
+def test_baselines_are_named():
+    found = result(1, 9, baselines=baselines("better") | {"nearest": {"rate": 0.5}})
+    assert verdict.baseline_rates(found) == "always “0” 23.0 %, chance 20.0 %, nearest training question 50.0 %"
+    assert verdict.baseline_rates(result(1, 9)) == "–"
+    copied = found["baselines"] | {"best": "nearest"}
+    assert "than copying the answer of the nearest training question (60 of 120)" in verdict.headline(
+        {"x": found | {"baselines": copied}}
+    )
+
+
+def test_several_samples_are_a_share():
+    assert verdict.headline({"x": result(30, 62, samples=4)}).endswith("on x: 51.7 % right, 25.0 % before.")
 
 
 def test_a_weak_grade_is_called_weak_everywhere():
     rows = [row("open", "It is gout.", "It is gout.", kind="open", answer="gout", id=str(place)) for place in range(9)]
     whole = context(rows)
-    assert "The grade is weak" in wording.sentence("open", whole.results["open"])
-    assert "open (weak grade)" in page.markdown(whole)
+    assert "The grade is weak" in verdict.sentence("open", whole.results["open"])
+    assert "| as written, weak |" in page.markdown(whole)
+    assert verdict.headline(whole.results).startswith("By wording alone (weak), no difference shown on open")
     html = page.html(whole)
     assert html.count("✓ right (weak)") == 2 * 9
     assert "weak grade" in html
@@ -171,12 +213,12 @@ def test_a_weak_grade_is_called_weak_everywhere():
     ],
 )
 def test_what_is_graded_and_how_strictly_stands_beside_the_verdict(how, said):
-    assert re.search(said, wording.sentence("x", result(1, 9, **how)))
+    assert re.search(said, verdict.sentence("x", result(1, 9, **how)))
 
 
 def test_thresholds_and_few_questions_stand_in_page_summary_and_scores():
     whole = context(sample(6, 0, 0, 0))
-    for text in (Page(page.html(whole)).text, page.markdown(whole), wording.sentence("x", whole.results["heldout"])):
+    for text in (Page(page.html(whole)).text, page.markdown(whole), verdict.sentence("x", whole.results["heldout"])):
         assert "With 6 questions, fewer than 30, a verdict is a hint, not a result." in text
         assert "one that is not whole may be off by 1 %" in text
     scores = comparison.scores(whole.results)
@@ -198,42 +240,150 @@ def test_thresholds_and_few_questions_stand_in_page_summary_and_scores():
 )
 def test_where_interval_p_and_verdict_part_the_report_says_why(low, high, p, said):
     found = result(1, 9, verdict="no difference shown", ci_low=low, ci_high=high, p_corrected=p)
-    assert wording.parting(found, p, 3) == "" if said is None else said in wording.sentence("x", found, 3)
+    assert wording.parting(found, p, 3) == "" if said is None else said in verdict.sentence("x", found, 3)
     assert wording.parting({**found, "verdict": "better"}, p) == ""
 
 
 def test_nine_fixed_and_two_broken_show_no_difference_in_verdict_p_and_interval():
-    said = wording.sentence("x", context(sample(9, 2, 0, 89)).results["heldout"])
-    assert "No difference shown on x: 91 of 100 right before, 98 after" in said
+    said = verdict.sentence("x", context(sample(9, 2, 0, 89)).results["heldout"])
+    assert "no difference shown on x: 98 of 100 right, 91 before" in said
     assert "(+7.0 points, 95 % interval 0.0 to +14.7, p = 0.065)" in said
     assert "An interval that holds 0 does not show a difference." in page.html(context(sample(9, 2, 0, 89)))
 
 
-def test_form_and_knowledge_are_told_apart_by_counts():
-    good, bad, none = "The score is 3.", "The score is 5.", "Who knows?"
+def test_what_is_unfair_or_weak_is_said_aloud():
+    codes = [
+        {"code": "cut_off", "before": 0.01, "after": 0.6},
+        {"code": "stated", "before": 0.95, "after": 0.33},
+        {"code": "unread", "before": 0, "after": 4},
+        {"code": "few", "n": 9},
+        {"code": "one_letter", "letter": "<b>", "share": 0.75},
+    ]
+    found = result(1, 9, 9, few=True, warnings=codes)
+    assert verdict.warnings(found) == [
+        "The token limit cuts 1 % of the answers before, 60 % after: it treats them unequally.",
+        "95 % of the answers before state something, 33 % after: one model knows the form asked for.",
+        "0 answers before and 4 after state nothing even when asked: they count as wrong.",
+        "With 9 questions, fewer than 30, a verdict is a hint, not a result.",
+        "The right answer is <b> in 75 % of the questions: a habit may pass for knowledge.",
+    ]
+    rows = sample()
+    results = comparison.summarise(rows, GRADING)
+    results["heldout"]["warnings"] = codes
+    html = page.html(context(rows, results=results))
+    assert html.count('<li class="warning">') == 5
+    assert "is &lt;b&gt; in" in html
 
-    def said(*pairs):
-        rows = [row("heldout", *pair, id=str(i)) for i, pair in enumerate(pairs)]
-        return wording.split(context(rows).results["heldout"])
 
-    assert said(*[(bad, good)] * 25, *[(none, good)] * 3, (none, none)) == (
-        "Of the 25 questions on which both models state an answer and end in time, 0 are right before and 25 after "
-        "(+100.0 points, 95 % interval +72.5 to +100.0, p < 0.001): knowledge gained. Of the other 4, 0 are right "
-        "before and 3 after: that is form."
+def test_every_warning_of_the_comparison_has_words():
+    found = re.findall(r'"code": "(\w+)"|\("(\w+)", "\w+", [A-Z]', Path(validity.__file__).read_text(encoding="utf-8"))
+    assert {one or other for one, other in found} == {*verdict.WARNINGS, "few"}
+
+
+@pytest.mark.parametrize(
+    ("looks", "said"),
+    [
+        ({}, "These questions may choose the configuration (validation); make verdict asks the others (test)."),
+        ({"a": 1, "b": 1}, "Test questions, looked at in this configuration alone: they chose nothing."),
+        ({"a": 3, "b": 3}, "Test questions, looked at in 3 configurations; p is corrected for it."),
+        ({"a": 3, "b": 1}, "Test questions, looked at in 3 (a), 1 (b) configurations; p is corrected for it."),
+    ],
+)
+def test_the_reader_is_told_whether_the_questions_chose_the_configuration(looks, said):
+    results = {name: result(1, 9, split="test", looks=of) for name, of in looks.items()} or {"a": result(1, 9)}
+    assert verdict.standing(results) == [said]
+    assert verdict.standing({}) == []
+
+
+def test_this_adapter_and_the_recipe_are_told_apart():
+    rows, swings = sample(), np.random.default_rng(0).random((5, 40)) - 0.2
+    recipe = asdict(seeds.recipe(swings))
+    study = {"seeds": [1, 2, 3, 4, 5], "sets": {"heldout": {"after": [0.7] * 5, "recipe": recipe}}}
+    said = Page(page.html(context(rows, studies={"control": None, "seeds": study}))).text
+    assert "this adapter is better than the base" in said
+    assert re.search(
+        r"The recipe, over 5 training seeds: better, \+\d+\.\d points \(\+.* to \+.*\); SD \d.*; one more seed: \+",
+        said,
     )
-    assert said(*[(good, bad)] * 25).endswith("): knowledge lost.")
-    assert said(*[(good, good)] * 25).endswith("): no difference in knowledge shown.")
-    assert said(*[(none, good)] * 25) == (
-        "Form and knowledge are not told apart: both models state an answer, and end in time, on 0 questions, "
-        "and 20 are needed."
-    )
-    silent = [(bad, good)] * 12 + [(good, none)] * 12 + [(good, good)] * 9
-    assert "no claim about knowledge" in said(*silent)
+    assert "One training run, one seed." not in said
+    alone = Page(page.html(context(rows))).text
+    assert "This is one adapter, of one training seed; what the recipe gives, make seeds tells." in alone
+    assert "One training run, one seed." in alone
+
+
+def test_the_control_s_gain_stands_beside_the_run_s():
+    study = {"sets": {"heldout": {"diff": 0.15}}}
+    whole = context(sample(), studies={"control": study, "seeds": None})
+    html, short = page.html(whole), page.markdown(whole)
+    assert 'data-head="Form alone">+15.0</td>' in html
+    assert re.search(r"\| held-out questions \| always .* \| \+15.0 \|", short)
+    for text in (html, short):
+        assert "Form alone is what a control gains" in text
+        assert "make control" not in text
+    assert "make control" in page.html(context(sample()))
+
+
+def test_an_answer_that_was_asked_for_shows_what_it_said_then():
+    options = {"A": "Aspirin", "B": "Heparin"}
+    rows = [row("x", "Who knows?", "Answer: A", kind="choice", options=options, answer="A", asked="A", id="1")]
+    html = page.html(context(rows, free=[]))
+    assert "asked again: <b><bdi>A.</bdi> <bdi>Aspirin</bdi></b>" in " ".join(html.split())
+    assert "as written: no answer stated" in html
+    assert html.count("✓ right") == 2
+    assert outcomes(rows) == {"fixed": 0, "broken": 0, "wrong": 0, "right": 1}
+    assert "| x | 1 | as written | 0.0 % | 100.0 % |" in page.markdown(context(rows, free=[]))
+
+
+def test_samples_go_by_their_majority_and_unfold():
+    good, bad = "The score is 3.", "The score is 5."
+    rows = [row("x", [bad, bad, good], [good, bad, "Answer: <b>3</b>"], id=str(place)) for place in range(4)]
+    whole = context(rows, free=[])
+    html, short = page.html(whole), page.markdown(whole)
+    assert outcomes(rows)["fixed"] == 4
+    assert "by the majority of its samples" in html
+    assert "1 of 3 samples right" in html
+    assert "2 of 3 samples right" in html
+    assert html.count('<details class="thinking sample">') == 4 * 2 * 2
+    assert "Answer: &lt;b&gt;3&lt;/b&gt;" in html
+    for said in ("at least once in 3, pass@3", "by majority, maj@3"):
+        assert said in html
+        assert said in short
+    assert "Rates are means over 3 samples a question (avg@3)." in html
+    assert "One answer a question." not in html
+
+
+def test_open_answers_have_no_majority_but_most_may_be_right():
+    texts = ["It is gout.", "It is gout, yes.", "It is flu."]
+    rows = [row("open", texts, texts[2:] * 3, kind="open", answer="gout", id="1")]
+    assert outcomes(rows)["broken"] == 1
+
+
+def test_the_table_of_answers_has_a_row_a_sample():
+    rows = [row("x", ["The score is 3.", "Who knows?"], ["Answer: 3"] * 2, asked="2", id="1", question="a,\n“b”")]
+    table = list(csv.DictReader(io.StringIO(tables.answers(rows))))
+    assert [(one["id"], one["set"], one["sample"], one["question"]) for one in table] == [
+        ("1", "x", "0", "a,\n“b”"),
+        ("1", "x", "1", "a,\n“b”"),
+    ]
+    found = {key: [one[f"before_{key}"] for one in table] for key in tables.COLUMNS}
+    assert found == {
+        "correct": ["True", "False"],
+        "written": ["True", "False"],
+        "was_asked": ["False", "True"],
+        "asked": ["2", "2"],
+        "extracted": ["3", ""],
+        "reason": ["", "no answer stated"],
+        "finish_reason": ["stop", "stop"],
+        "tokens": ["4", "2"],
+        "text": ["The score is 3.", "Who knows?"],
+    }
 
 
 def test_a_cut_off_answer_is_told_once():
     rows = sample(1)
-    rows[0]["before"] |= {"reason": "cut off", "extracted": None, "finish_reason": "length"}
+    cut = {"reason": "cut off", "extracted": None, "finish_reason": "length"}
+    rows[0]["before"] |= cut
+    rows[0]["before"]["samples"][0] |= cut
     html = page.html(context(rows, free=[]))
     assert "✗ cut off before a final answer" in html
     assert 'class="warn">cut off' not in html
@@ -264,16 +414,21 @@ def test_signed_numbers(value, text):
     assert wording.signed(value) == text
 
 
-def test_the_headline_counts_sets():
-    better, worse, none = result(1, 9), result(9, 1, verdict="worse"), result(5, 5, verdict="no difference shown")
-    assert wording.headline({"a": better}) == "The fine-tuned model is better on a: 9 of 120 right, up from 1."
-    assert wording.headline({"a": better, "b": worse, "c": none}) == (
-        "The fine-tuned model is better on 1 of 3 sets of questions, worse on 1, no difference shown on 1."
+def test_the_headline_counts_sets_that_are_asked():
+    better, worse = result(1, 9, baselines=baselines("better")), result(9, 1, verdict="worse")
+    none, weak = result(5, 5, verdict="no difference shown"), result(1, 9, about="written", weak=True)
+    assert verdict.headline({"a": better, "b": worse, "c": none, "d": weak}) == (
+        "Asked for the answer, this adapter is better than the base on 1 of 3 sets of questions (on 1 of these also "
+        "than what needs no model), worse on 1, no difference shown on 1."
     )
-    assert wording.headline({"a": worse, "b": worse}) == (
-        "The fine-tuned model is better on none of 2 sets of questions, worse on 2."
+    assert verdict.headline({"a": worse, "b": worse}) == (
+        "Asked for the answer, this adapter is better than the base on none of 2 sets of questions, worse on 2."
     )
-    assert wording.headline({"a": none, "b": none}) == "No difference shown on any of 2 sets of questions."
+    assert verdict.headline({"a": none, "b": none}) == (
+        "Asked for the answer, no difference shown on any of 2 sets of questions."
+    )
+    assert verdict.headline({"a": weak, "b": weak}).startswith("By wording alone (weak), this adapter is better")
+    assert verdict.headline({}) == "Nothing was graded: there was no held-out question."
 
 
 def test_rows_that_were_not_learned_from_are_counted():
@@ -301,7 +456,7 @@ def test_the_page_shows_the_verdict_the_counts_and_the_rest():
     html, shown = page.html(whole), Page(page.html(whole)).text
     assert outcomes(whole.rows) == {"fixed": 12, "broken": 1, "wrong": 4, "right": 3}
     for said in (
-        "15 of 20 right, up from 4",
+        "15 of 20 right, 4 before",
         "7 asked twice",
         "4 same words",
         "2.13.0",
@@ -348,7 +503,7 @@ def test_a_hostile_text_is_text_wherever_it_stands(text):
         free=[{"question": text, **{arm: rows[0][arm] for arm in comparison.ARMS}}],
         dataset={
             "source": text,
-            "kept": {text: 1},
+            "kept": {text: {text: 1}},
             "dropped": {text: {text: 1}},
             "leaks": {text: {text: 2}},
             "unused": {text: 1},
@@ -418,9 +573,12 @@ def test_a_long_text_is_shortened_in_its_middle_and_says_so():
 
 
 def test_a_page_of_many_questions_stays_bounded():
-    assert questions.limit([{}] * 10) == 20_000
-    assert questions.limit([{}] * 2_000) == 6_000
-    assert questions.limit([{}] * 1_000_000) == 1_000
+    one, four = ({arm: {"samples": [0] * count} for arm in comparison.ARMS} for count in (1, 4))
+    assert questions.limit([one] * 10) == 20_000
+    assert questions.limit([one] * 2_000) == 6_000
+    assert questions.limit([four] * 2_000) == 1_500
+    assert questions.limit([one] * 100_000) == 1_000
+    assert questions.limit([four] * 4_000) == 0  # the first samples alone
 
 
 def test_the_same_context_gives_the_same_bytes():
@@ -448,9 +606,14 @@ def test_charts_take_every_colour_from_the_page():
 
 
 def test_charts_say_the_same_in_words_and_escape_names():
-    results = {'<b>"&': result(1, 62) | dict.fromkeys(("before_low", "before_high", "after_low", "after_high"), 0.5)}
+    results = {
+        '<b>"&': result(1, 62, baselines=baselines("better"))
+        | dict.fromkeys(("before_low", "before_high", "after_low", "after_high"), 0.5)
+    }
     chart = charts.rates(results)
     assert "0.8 % right before (50.0 to 50.0 %); " in chart
+    assert "without a model: always “0” 23.0 %, chance 20.0 %" in chart
+    assert "as asked: +50.8 points" in charts.differences(results)
     assert "<b>" not in chart
     assert "$x^2$" in charts.rates({"$x^2$": next(iter(results.values()))})
 
@@ -463,10 +626,10 @@ def test_a_logged_loss_that_is_missing_or_not_finite_is_left_out():
 def test_the_summary_is_one_screen_without_a_word_of_a_model():
     whole = context(sample() + sample(name="my_set"))
     short = page.markdown(whole)
-    assert len(short.splitlines()) < 40
+    assert len(short.splitlines()) < 48
     assert "The score is 3" not in short
     assert "my\\_set" in short
-    assert "| held-out questions | 20 | 20.0 % (8.1 to 41.6 %) | 75.0 % (53.1 to 88.8 %) | +55.0 (" in short
+    assert "| held-out questions | 20 | as asked | 20.0 % | 75.0 % | +55.0 (" in short
     assert "7 asked twice" in short
     assert "4 same words" in short
     assert "AMD EPYC, kernels AVX512, avx512\\_bf16" in short

@@ -74,6 +74,65 @@ def shown(page):
     return page.locator("#questions .question:visible").count()
 
 
+@pytest.fixture(scope="module")
+def five(tmp_path_factory):
+    """A report of five sets, four samples a question, with every study: the most that a first screen holds."""
+    names = ["medqa", "medmcqa", "pubmedqa", "mmlu_clinical_knowledge", "heldout"]
+    options, bad, good = {"A": "Aspirin", "B": "Heparin"}, "Who knows?", "Answer: A"
+    rows = [
+        row(name, [bad, bad, good, "Answer: B"], [good, good, bad, good], kind="choice", options=options, answer="A",
+            asked="B", id=f"{name}-{place}")
+        for name in names
+        for place in range(2)
+    ]  # fmt: skip
+    gain = {"verdict": "no difference shown", "diff": -0.123, "ci_low": -0.123, "ci_high": 0.123, "sd": 0.123}
+    gain |= {"own_sd": 0.123, "next_low": -0.123, "next_high": 0.123}
+    studies = {"control": {"sets": {name: {"diff": 0.123} for name in names}}}
+    studies["seeds"] = {"seeds": [1, 2, 3], "sets": {name: {"recipe": gain} for name in names}}
+    path = tmp_path_factory.mktemp("five") / "report.html"
+    path.write_text(report.html(context(rows, studies=studies)), encoding="utf-8")
+    return path.as_uri()
+
+
+@pytest.mark.parametrize(
+    ("viewport", "seen"), [({"width": 1280, "height": 800}, ".verdicts"), ({"width": 390, "height": 844}, "h1")]
+)
+def test_the_verdict_on_five_sets_is_on_the_first_screen(browser, five, viewport, seen):
+    page = browser.new_page(viewport=viewport)
+    page.goto(five)
+    box = page.locator(seen).bounding_box()
+    assert box["y"] + box["height"] <= viewport["height"]
+    assert page.locator(".verdicts tbody").first.bounding_box()["y"] < viewport["height"] / 2
+    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    said = page.locator(".verdicts tbody").first
+    assert said.get_by_text("as asked").is_visible()
+    assert said.get_by_text("as written").is_visible()
+    page.close()
+
+
+@pytest.mark.parametrize("viewport", [{"width": 1280, "height": 800}, PHONE])
+def test_one_set_is_told_whole_on_the_first_screen(browser, tmp_path, viewport):
+    path = tmp_path / "report.html"
+    path.write_text(report.html(context(sample())), encoding="utf-8")
+    page = browser.new_page(viewport=viewport)
+    page.goto(path.as_uri())
+    box = page.locator(".notes").bounding_box()
+    assert box["y"] + box["height"] <= viewport["height"]
+    page.close()
+
+
+def test_samples_unfold_one_by_one(browser, five):
+    page = browser.new_page(viewport=DESKTOP)
+    page.goto(five)
+    page.get_by_role("button", name="Unfold reasoning").click()
+    others = page.locator("#q1 .arm").first.locator("details.sample")
+    assert others.count() == 3
+    assert not others.nth(1).get_by_text("Answer: A").is_visible()
+    others.nth(1).get_by_text("Sample 3").click()
+    assert others.nth(1).get_by_text("Answer: A").is_visible()
+    page.close()
+
+
 def test_what_a_model_wrote_is_shown_and_not_run(opened):
     page = opened()
     page.get_by_role("button", name="Unfold reasoning").click()

@@ -188,15 +188,13 @@ def test_a_whole_line_of_the_answer_counts_in_a_cut_text_and_half_a_one_or_one_i
 
 @pytest.mark.parametrize("record", [CHOICE, YES_NO, NUMBER, MATCH], ids=lambda record: record["kind"])
 @pytest.mark.parametrize("piece", [*REPEATED, "Answer: ", "Answer:\n"])
-def test_a_megabyte_takes_seconds_at_most(record, piece):
+def test_a_long_text_takes_seconds_at_most(record, piece):
     """Time grows with the text: a pattern that looks back at all of it takes minutes, whatever the machine does."""
-    text = piece * (1_000_000 // len(piece))
-    start = time.process_time()
-    graded(record, text, finish_reason="length")
-    assert time.process_time() - start < 60
-    start = time.process_time()
-    graded(record, text)
-    assert time.process_time() - start < 60
+    text = piece * (300_000 // len(piece))
+    for finish_reason in ("length", "stop"):
+        start = time.process_time()
+        graded(record, text, finish_reason=finish_reason)
+        assert time.process_time() - start < 20
 
 
 def test_integers_are_exact_other_numbers_within_the_tolerance_and_units_converted():

@@ -30,12 +30,13 @@ def form(text: str, tags: Tags = TAGS) -> dict[str, Any]:
 
 
 def form_of(answers: list[dict[str, Any]]) -> dict[str, Any]:
-    """How the graded answers of one arm are written, and why the wrong ones are wrong."""
+    """How the graded answers of one arm, all samples, are written, and why the wrong ones are wrong as written."""
     stated = [answer for answer in answers if answer["extracted"] is not None]
     share = len(answers)
     return {
         "stated": len(stated) / share,
-        "correct_when_stated": sum(answer["correct"] for answer in stated) / len(stated) if stated else None,
+        "correct_when_stated": sum(answer["written"] for answer in stated) / len(stated) if stated else None,
+        "thinking_cut": sum(answer.get("thinking_cut", False) for answer in answers) / share,
         "thinking_closed": sum(answer["thinking"] == "closed" for answer in answers) / share,
         "finish_reason_length": sum(answer["finish_reason"] == "length" for answer in answers) / share,
         "empty": sum(answer["empty"] for answer in answers) / share,

@@ -70,7 +70,8 @@ def grade(
         case "number":
             result = number.stated(stripped, question)
             shown = None if result is None else f"{result.value:.15g}"
-            return _verdict(rule, shown, result is not None and _same(result, record, relative_tolerance))
+            same = result is not None and numerals.same(result, truth(record), question, relative_tolerance)
+            return _verdict(rule, shown, same)
     stated = None if open_ended.refuses(stripped) else " ".join(rest.split())[:SHOWN]
     overlap = rouge_l(rest, record["response"]) if record.get("response") else None
     if rule == "match":
@@ -80,11 +81,12 @@ def grade(
     return _verdict(rule, stated, correct, overlap)
 
 
-def _same(result: numerals.Reading, record: Record, relative_tolerance: float) -> bool:
-    truth = numerals.truth(numerals.spelled(plain(str(record["answer"]))))
-    if truth is None:
+def truth(record: Record) -> numerals.Reading:
+    """The number that is the key of a record. Raises UserError where it is none."""
+    found = numerals.truth(numerals.spelled(plain(str(record["answer"]))))
+    if found is None:
         raise UserError(f"{record.get('id')}: the answer {record['answer']!r} is no number")
-    return numerals.same(result, truth, record.get("question") or "", relative_tolerance)
+    return found
 
 
 def _verdict(rule: str, stated: str | None, correct: bool, overlap: float | None = None) -> Grade:

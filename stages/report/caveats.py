@@ -1,9 +1,6 @@
 """What a result does not show."""
 
-from stages.evaluate.comparison import ARMS
-from stages.files.records import Row
 from stages.report.context import Context
-from stages.report.wording import percent
 
 DEVICE = "This is research software, not a medical device, and nothing it prints is medical advice."
 
@@ -13,15 +10,10 @@ def caveats(context: Context) -> dict[str, str]:
     said = {
         "No medical device.": f"{DEVICE} A good score here is no evidence of safety at a bedside.",
         **_questions(context),
-        "One training run, one seed.": "The intervals say how far the result could move with other questions of the "
-        "same kind, not with another seed, another order of the rows or another learning rate.",
-        "One answer a question.": "Both models answer greedily, the likeliest token each time. Sampled answers would "
-        "vary from one to the next; greedy ones only hide that.",
-        "Form and knowledge are mixed.": "An answer that never states a result, or is cut off before it does, counts "
-        "as wrong. Part of a gain can be the habit of ending in time and stating a "
-        f"result{_form(context.results)}. Knowledge is compared where both models state one; which questions those "
-        "are is up to the models, and nothing is known of the others. “Right, of those that state one” is of other "
-        "questions before than after.",
+        **_chance(context),
+        "Asked again is not asked afresh.": "Where an answer states nothing, the one that counts follows the model’s "
+        "own text, and is the likeliest letter or number: it cannot be “I do not know”. As asked, a model is credited "
+        "with what a reader of its answers would not see.",
         "Graders are rules.": "They grade the final answer alone and know nothing of medicine. A correct answer in "
         "unusual words may count as wrong, and wrong reasoning with a right last line counts as right: unfold some of "
         "it.",
@@ -54,10 +46,22 @@ def _questions(context: Context) -> dict[str, str]:
     }
 
 
-def _form(results: dict[str, Row]) -> str:
-    """The shares of stated answers, where there is a single evaluation set."""
-    if len(results) != 1:
-        return ""
-    ((_, result),) = results.items()
-    before, after = (percent(result[f"{arm}_form"]["stated"]) for arm in ARMS)
-    return f" ({before} of answers state one before, {after} after)"
+def _chance(context: Context) -> dict[str, str]:
+    """What of the recipe, the samples and the form has not been measured."""
+    said = {}
+    if not context.studies["seeds"]:
+        said["One training run, one seed."] = (
+            "The intervals say how far the result could move with other questions of the same kind, not with another "
+            "seed, another order of the rows or another learning rate. “make seeds N=5” measures the first two."
+        )
+    if not context.studies["control"]:
+        said["Form is not taken out."] = (
+            "A model that learns only how to answer gains too. “make control” trains on completions swapped between "
+            "questions, which teach nothing but form, and says what that gains."
+        )
+    if all(result["samples"] == 1 for result in context.results.values()):
+        said["One answer a question."] = (
+            "Another answer to the same question may differ; a greedy one, the likeliest token each time, only hides "
+            "that. generation.samples and temperature ask for more."
+        )
+    return said

@@ -12,11 +12,12 @@ from stages.files.records import Row
 from stages.report.context import Context
 from stages.report.display import clean
 from stages.report.svg import BETTER, INK, PAPER, SOFT, WIDTH, WORSE, drawn
+from stages.report.verdict import baseline_rates, views
 from stages.report.wording import label, percent, points, signed, span
 
 VERDICTS = {"better": BETTER, "worse": WORSE}
 NAME = 44  # characters of a set's name that fit
-LEFT, RIGHT = 58, 62
+LEFT, LEFT_WORDS, RIGHT = 58, 78, 62
 BINS = 24
 History = list[tuple[float, float | None, float | None]]  # step, loss, loss on the held-out rows
 
@@ -24,7 +25,7 @@ History = list[tuple[float, float | None, float | None]]  # step, loss, loss on 
 def all_of(context: Context) -> dict[str, str]:
     """The report's charts by name."""
     results = {label(name): result for name, result in context.results.items()}
-    tokens = ([row[arm]["tokens"] for row in context.rows] for arm in ARMS)
+    tokens = ([one["tokens"] for row in context.rows for one in row[arm]["samples"]] for arm in ARMS)
     return {
         "rates": rates(results),
         "differences": differences(results),
@@ -45,6 +46,9 @@ def rates(results: dict[str, Row]) -> str:
                 _interval(axes, 3 * row + y, low, rate, high, "o", color, fill)
                 axes.text(-3, 3 * row + y, arm, ha="right", va="center", color=SOFT)
                 axes.text(103, 3 * row + y, percent(result[arm]), ha="left", va="center", weight="bold")
+            if found := result["baselines"]:
+                rate = 100 * found[found["best"]]["rate"]
+                axes.plot([rate, rate], [3 * row + 0.6, 3 * row + 2.4], ":", color=SOFT, linewidth=2)
         axes.set(xlim=(0, 100), ylim=(3 * len(results) - 0.4, -0.6), xticks=range(0, 101, 25), yticks=[])
         axes.xaxis.set_major_formatter("{x:.0f} %")
         axes.set_xlabel("right answers, with 95 % intervals")
@@ -53,7 +57,7 @@ def rates(results: dict[str, Row]) -> str:
         f"{clean(name)}: {percent(result[arm])} right {arm} ({span(result[f'{arm}_low'], result[f'{arm}_high'])})"
         for name, result in results.items()
         for arm in ARMS
-    ]
+    ] + [f"{clean(name)}, without a model: {baseline_rates(one)}" for name, one in results.items() if one["baselines"]]
     label = "Right answers with 95 % intervals. " + "; ".join(words)
     return drawn("rates", label, 78 * len(results) + 52, draw, left=LEFT, right=RIGHT)
 
@@ -64,22 +68,31 @@ def differences(results: dict[str, Row]) -> str:
     def draw(axes: Axes) -> None:
         ends = [0.0]
         for row, (name, result) in enumerate(results.items()):
-            _name(axes, 2 * row, name, result, 0)
-            low, diff, high = (100 * result[key] for key in ("ci_low", "diff", "ci_high"))
-            color = VERDICTS.get(result["verdict"], INK)
-            axes.plot([0, 0], [2 * row + 0.45, 2 * row + 1.55], color=SOFT, linewidth=1.5)
-            _interval(axes, 2 * row + 1, low, diff, high, "D", color, color)
-            outside = axes.get_yaxis_transform()
-            axes.text(1.04, 2 * row + 1, signed(diff), weight="bold", transform=outside, va="center")
-            ends += [low, high]
+            _name(axes, 3 * row, name, result, -LEFT_WORDS / (WIDTH - LEFT_WORDS - RIGHT))
+            axes.plot([0, 0], [3 * row + 0.5, 3 * row + 2.5], color=SOFT, linewidth=1.5)
+            for y, (what, one) in enumerate(views(result)[: 2 if result["written"] else 1], 1):
+                low, diff, high = (100 * one[key] for key in ("ci_low", "diff", "ci_high"))
+                color = VERDICTS.get(one["verdict"], INK)
+                _interval(axes, 3 * row + y, low, diff, high, "D", color, color if y == 1 else PAPER)
+                outside = axes.get_yaxis_transform()
+                axes.text(
+                    -0.02, 3 * row + y, what.split(",")[0], ha="right", va="center", color=SOFT, transform=outside
+                )
+                axes.text(1.04, 3 * row + y, signed(diff), weight="bold", transform=outside, va="center")
+                ends += [low, high]
         room = 0.06 * max(20.0, max(ends) - min(ends))
-        axes.set(xlim=(min(ends) - room, max(ends) + room), ylim=(2 * len(results) - 0.4, -0.6), yticks=[])
+        axes.set(xlim=(min(ends) - room, max(ends) + room), ylim=(3 * len(results) - 0.4, -0.6), yticks=[])
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.xaxis.set_major_formatter(lambda value, _: signed(value, 0))
         axes.set_xlabel("points, after less before, with 95 % intervals")
 
-    label = "Change in right answers. " + "; ".join(f"{clean(name)}: {points(one)}" for name, one in results.items())
-    return drawn("differences", label, 78 * len(results) + 52, draw, left=12, right=RIGHT)
+    words = [
+        f"{clean(name)}, {what}: {points(one)}"
+        for name, result in results.items()
+        for what, one in views(result)[: 2 if result["written"] else 1]
+    ]
+    label = "Change in right answers. " + "; ".join(words)
+    return drawn("differences", label, 78 * len(results) + 52, draw, left=LEFT_WORDS, right=RIGHT)
 
 
 def history(rows: list[dict[str, str]]) -> History:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from stages.evaluate.comparison import ARMS
+from stages.evaluate.samples import majority
 from stages.evaluate.thinking import Tags
 from stages.files.records import Row
 
@@ -24,11 +25,20 @@ class Context:
     params: Row  # params.yaml
     versions: dict[str, str]  # by package
     revisions: dict[str, str]  # of the base model, the dataset, the evaluation sets
+    studies: dict[str, Row | None]  # control and seeds, where studies.read finds them of this run
+
+
+def right(row: Row, arm: str) -> bool:
+    """Whether an arm answered a question right, by the majority of its samples."""
+    answer = row[arm]
+    if row["record"]["kind"] == "open":  # no two are alike: there is no majority of wordings
+        return answer["correct"] > 0.5
+    return majority(answer)
 
 
 def outcome(row: Row) -> str:
     """What the fine-tune did to one question: a key of OUTCOMES."""
-    before, after = (row[arm]["correct"] for arm in ARMS)
+    before, after = (right(row, arm) for arm in ARMS)
     return ("right" if before else "fixed") if after else ("broken" if before else "wrong")
 
 

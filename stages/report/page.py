@@ -11,16 +11,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from stages.files.records import Row
-from stages.report import charts, display, questions, wording
+from stages.report import charts, display, questions, verdict, wording
 from stages.report.caveats import DEVICE, caveats
 from stages.report.context import OUTCOMES, Context, outcomes
 
 HERE = Path(__file__).parent
-MARKS = re.compile(r"([\\`*_{}\[\]<>|#~@&])")
+MARKS = re.compile(r"([\\`*_{}\[\]>|#~@&]|<(?! ))")  # `< ` opens no tag
 UNBROKEN = re.compile(r"held-out|[+−]?\d[\d.,]*\d? (?:%|points|nats)|p (?:&lt;|=) [\d.]*\d")
 FORM = {
-    "stated": "state an answer",
+    "stated": "state an answer as written",
     "correct_when_stated": "right, of those that state one",
+    "thinking_cut": "thinking closed by force",
     "thinking_closed": "think, and close their thinking",
     "finish_reason_length": "cut off at the token limit",
     "empty": "empty",
@@ -37,10 +38,20 @@ def html(context: Context) -> str:
     return environment.get_template("page.html.j2").render(
         _common(context, wording.label),
         charts={name: Markup(chart) for name, chart in charts.all_of(context).items()},
+        warnings=[
+            f"{wording.label(name)}: {said}" if len(context.results) > 1 else said
+            for name, result in context.results.items()
+            for said in verdict.warnings(result)
+        ],
+        remarks={
+            wording.label(name): verdict.remarks(result, len(context.results))
+            for name, result in context.results.items()
+        },
         questions=[questions.question(row, number, shown, context.tags) for number, row in enumerate(context.rows, 1)],
         free=[questions.free(row, number, context.tags) for number, row in enumerate(context.free, 1)],
         params=flat(context.params),
-        shown=shown,
+        shown=shown or questions.LEAST,
+        others=shown > 0,
         style=Markup(style),
         script=Markup(script),
         policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
@@ -86,18 +97,29 @@ def _environment(*, autoescape: bool) -> Environment:
 
 def _common(context: Context, label: Any) -> dict[str, Any]:
     """What the page and the summary both show: the context, and its sentences."""
-    labelled = {label(name): result for name, result in context.results.items()}
+    labelled = {wording.label(name): result for name, result in context.results.items()}
+    counts = context.dataset["kept"]
+    kept = {"learned from": context.prompts["train"]}
+    kept |= {
+        f"{wording.label(name)}, {split}": count
+        for name, splits in counts.items()
+        if name != "train"
+        for split, count in splits.items()
+    }
     return vars(context) | {
         "wording": wording,
+        "verdict": verdict,
         "label": label,
         "form": FORM,
         "outcome_labels": OUTCOMES,
         "device": DEVICE,
-        "headline": wording.headline(labelled),
-        "sentences": [wording.sentence(name, result, len(labelled)) for name, result in labelled.items()],
+        "headline": verdict.headline(labelled),
+        "sentences": [verdict.sentence(name, result, len(labelled)) for name, result in labelled.items()],
+        "lines": verdict.lines(context.results, context.studies),
+        "samples": max((result["samples"] for result in labelled.values()), default=1),
         "outcomes": outcomes(context.rows),
         "caveats": caveats(context),
-        "kept": {"train": 0} | context.dataset["kept"] | {"train": context.prompts["train"]},
+        "kept": kept,
         "versions": dict(sorted(context.versions.items())),
     }
 

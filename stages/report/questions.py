@@ -10,22 +10,39 @@ from stages.report.context import OUTCOMES, outcome
 
 SHOWN = 20_000  # characters of an answer; the page as a whole is bounded too
 WHOLE = 24_000_000  # characters of all answers
+LEAST = 1_000  # characters of an answer
 LONG, LINES = 900, 14  # characters and lines from which an answer scrolls in its own box
 
 
 def limit(rows: list[Row]) -> int:
-    """How many characters of each answer are shown, so that a page of long answers still opens."""
-    return max(1_000, min(SHOWN, WHOLE // max(1, 2 * len(rows))))
+    """How many characters of each answer are shown, so that a page of long answers still opens; 0 for samples too many.
+
+    Then only the first sample of each arm is shown.
+    """
+    answers = sum(len(row[arm]["samples"]) for row in rows for arm in ARMS)
+    if answers > 2 * len(rows) and answers * LEAST > WHOLE:
+        return 0
+    return max(LEAST, min(SHOWN, WHOLE // max(1, answers)))
 
 
 def question(row: Row, number: int, shown: int, tags: Tags) -> dict[str, Any]:
     """A graded row for the page."""
     record = row["record"]
-    open_ended = record["kind"] == "open"
-    arms = _arms(row, shown, tags)
+    open_ended, options = record["kind"] == "open", record.get("options")
+    arms = _arms(row, shown or LEAST, tags)
     for arm in arms:
-        arm["stated"] = None if open_ended else _stated(arm["extracted"], record.get("options"))
+        samples = arm["samples"]
+        arm["correct"] = samples[0]["correct"]
+        arm["stated"] = None if open_ended else _stated(arm["stated"], options)
         arm["marks"] = [mark for mark in ("empty", "looping") if arm[mark] and mark != arm["reason"]]
+        arm["right"] = sum(sample["correct"] for sample in samples)
+        arm["others"] = [
+            sample
+            | {"stated": None if open_ended else _stated(sample["stated"], options)}
+            | {"text": display.clip(sample["text"], shown)}
+            for sample in samples[1:]
+            if shown
+        ]
     return {
         "number": number,
         "id": record["id"],
@@ -33,11 +50,14 @@ def question(row: Row, number: int, shown: int, tags: Tags) -> dict[str, Any]:
         "outcome": outcome(row),
         "outcome_label": OUTCOMES[outcome(row)],
         "weak": open_ended,
-        "cut": any(arm["finish_reason"] == "length" for arm in arms),
-        "options": record.get("options") or {},
-        "answer": _stated(record.get("answer"), record.get("options")),
-        **{name: display.clip(str(record.get(name) or ""), shown) for name in ("question", "response", "reasoning")},
-        "differs": not open_ended and row["before"]["extracted"] != row["after"]["extracted"],
+        "cut": any(sample["finish_reason"] == "length" for arm in arms for sample in arm["samples"]),
+        "options": options or {},
+        "answer": _stated(record.get("answer"), options),
+        **{
+            name: display.clip(str(record.get(name) or ""), shown or LEAST)
+            for name in ("question", "response", "reasoning")
+        },
+        "differs": not open_ended and arms[0]["stated"] != arms[1]["stated"],
         "arms": arms,
     }
 

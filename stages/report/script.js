@@ -37,7 +37,7 @@ if (form) {
     const open = unfold.getAttribute("aria-pressed") !== "true";
     unfold.setAttribute("aria-pressed", open);
     unfold.textContent = open ? "Fold reasoning" : "Unfold reasoning";
-    for (const details of document.querySelectorAll("#questions .arm details")) {
+    for (const details of document.querySelectorAll("#questions .arm details:not(.sample)")) {
       if (!open || !details.closest(".question").hidden) details.open = open;
     }
   });

@@ -1,6 +1,6 @@
-"""The result in sentences and numbers with units; page and summary escape the names."""
+"""Numbers with their units, and the sentences about one set; page and summary escape them."""
 
-from stages.evaluate.comparison import FEW, LEAST
+from stages.evaluate.comparison import FEW
 from stages.evaluate.statistics import ALPHA
 from stages.files.records import Row
 
@@ -11,6 +11,11 @@ GRADED = {
     "overlap": "The grade is weak: it compares wording, not meaning; a ROUGE-L F1 of {:g} with the reference is right.",
 }
 REASONS = {"cut off": "cut off before a final answer"}  # the others are words as they are
+BASELINES = {  # what needs no model: in a sentence, and in a cell
+    "most_frequent": ("always answering “{answer}”", "always “{answer}”"),
+    "chance": ("chance", "chance"),
+    "nearest": ("copying the answer of the nearest training question", "nearest training question"),
+}
 
 
 def label(name: str) -> str:
@@ -34,32 +39,20 @@ def signed(value: float, digits: int = 1) -> str:
     return text[1:] if float(text) == 0 else text.replace("-", "−")
 
 
+def shares(result: Row, arm: str) -> str:
+    """How many questions an arm answered right; with several samples, which share on average."""
+    return f"{count(result[arm], result['n'])} of {result['n']:,}" if result["samples"] == 1 else percent(result[arm])
+
+
+def baseline(result: Row, name: str, *, short: bool = False) -> str:
+    """What needs no model, in words."""
+    answer = result["baselines"][name].get("answer")
+    return BASELINES[name][short].format(answer=answer)
+
+
 def points(result: Row) -> str:
     """The difference of two shares in percentage points, with its 95 % interval."""
     return f"{signed(100 * result['diff'])} points, 95 % interval {interval(result)}"
-
-
-def split(result: Row) -> str:
-    """What of a difference is knowledge and what is form, by counts of questions."""
-    both, form, knowledge = (result["split"][key] for key in ("both", "form", "knowledge"))
-    if not knowledge:
-        return (
-            f"Form and knowledge are not told apart: both models state an answer, and end in time, on "
-            f"{plural(both, 'question')}, and {LEAST} are needed."
-        )
-    said = {
-        "better": "knowledge gained",
-        "worse": "knowledge lost",
-        "only where both state": "no claim about knowledge, for counted with the questions that one model leaves "
-        "unanswered, no difference is shown",
-    }.get(knowledge["verdict"], "no difference in knowledge shown")
-    before, after = (count(knowledge[arm], both) for arm in ("before", "after"))
-    rest = f"Of the other {form['n']:,}, {form['before']:,} are right before and {form['after']:,} after: that is form."
-    return (
-        f"Of the {plural(both, 'question')} on which both models state an answer and end in time, {before} are right "
-        f"before and {after} after ({points(knowledge)}, {p_value(knowledge['p_corrected'])}): {said}."
-        + (f" {rest}" if form["n"] else "")
-    )
 
 
 def interval(result: Row) -> str:
@@ -80,22 +73,6 @@ def count(share: float, n: int) -> str:
 def plural(n: int, noun: str) -> str:
     """A number with its noun."""
     return f"{n:,} {noun}" + "s" * (n != 1)
-
-
-def clause(name: str, result: Row) -> str:
-    """The verdict on one set with its counts, without an end."""
-    n = result["n"]
-    before, after = (count(result[arm], n) for arm in ("before", "after"))
-    verdict, directions = result["verdict"], {"better": "up", "worse": "down"}
-    if direction := directions.get(verdict):
-        return f"The fine-tuned model is {verdict} on {name}: {after} of {n:,} right, {direction} from {before}"
-    return f"No difference shown on {name}: {before} of {n:,} right before, {after} after"
-
-
-def numbers(result: Row, sets: int = 1) -> str:
-    """The difference, its interval and its p-value; with several sets the corrected one."""
-    corrected = f" after Holm’s correction for {sets} sets" if sets > 1 else ""
-    return f"{points(result)}, {p_value(result['p_corrected'])}{corrected}"
 
 
 def power(result: Row) -> str:
@@ -136,32 +113,6 @@ def parting(result: Row, p: float, sets: int = 1) -> str:
     if result["ci_low"] > 0 or result["ci_high"] < 0:
         return f"The interval, of this set alone, holds no 0; after the correction for {sets} sets, p is above 0.05."
     return "p is at most 0.05, but the interval holds 0, and a verdict needs both." if p <= ALPHA else ""
-
-
-def notes(result: Row, sets: int = 1) -> list[str]:
-    """What belongs beside a verdict, a sentence each."""
-    said = [few(result), parting(result, result["p_corrected"], sets), power(result), graded(result)]
-    return [one for one in said if one]
-
-
-def sentence(name: str, result: Row, sets: int = 1) -> str:
-    """The result of one set: its verdict, its numbers, and what belongs beside them."""
-    return " ".join([f"{clause(name, result)} ({numbers(result, sets)}).", *notes(result, sets)])
-
-
-def headline(results: dict[str, Row]) -> str:
-    """The result of all sets in one sentence; `results` by the names to be shown."""
-    if not results:
-        return "Nothing was graded: there was no held-out question."
-    if len(results) == 1:
-        return "".join(f"{clause(name, result)}." for name, result in results.items())
-    found = [result["verdict"] for result in results.values()]
-    better, worse, none = (found.count(one) for one in ("better", "worse", "no difference shown"))
-    total = f"{len(results)} sets of questions"
-    if none == len(results):
-        return f"No difference shown on any of {total}."
-    rest = f", no difference shown on {none}" if none else ""
-    return f"The fine-tuned model is better on {better or 'none'} of {total}, worse on {worse or 'none'}{rest}."
 
 
 def reference_loss(loss: Row | None) -> str:

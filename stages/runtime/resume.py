@@ -10,7 +10,8 @@ from typing import Any
 from stages.files import records
 from stages.runtime import identity
 
-HOME = Path(".cache/resume")
+# An experiment in a copy leaves it in the repository that the copy is of, which DVC names.
+HOME = Path(os.environ.get("DVC_ROOT", "")) / ".cache/resume"
 ENDED = "ended"  # beside the checkpoints of an ended training: dvc.lock as it stood then
 LOCK = Path("dvc.lock")
 

@@ -1,6 +1,6 @@
 """Continuous batching over a static cache: a row that ends makes room for the next one.
 
-Orca, Yu et al., OSDI 2022. The same greedy answers as plain `generate`, in the same precision, several times faster:
+Orca, Yu et al., OSDI 2022. The same answers as plain `generate`, in the same precision, several times faster:
 nothing is allocated, copied or repeated from step to step (slots.py), finished rows are not computed on, and on a GPU a
 step is replayed as one CUDA graph instead of launched kernel by kernel (steps.py).
 """
@@ -11,6 +11,7 @@ from typing import Any
 
 from stages.generate import generation_errors
 from stages.generate.piece import Piece
+from stages.generate.sampling import uniforms
 from stages.model.architecture import full_attention
 from stages.model.memory.generation import PREFILL_TOKENS
 from stages.params.schema import Generation
@@ -27,14 +28,21 @@ def independent(model: Any) -> bool:
 
 
 def generate(
-    model: Any, prompts: list[list[int]], settings: Generation, limits: list[int] | None = None
+    model: Any,
+    prompts: list[list[int]],
+    settings: Generation,
+    limits: list[int] | None = None,
+    seeds: list[int] | None = None,
+    offsets: list[int] | None = None,
 ) -> Iterator[Piece]:
     """Yield the tokens of each answer as they are decoded.
 
-    `limits` are new tokens a prompt, `settings.max_new_tokens` for each if not given. Raises UserError for a model with
+    `limits` are new tokens a prompt, `settings.max_new_tokens` for each if not given. Above temperature 0, `seeds` are
+    of each answer's draws, and `offsets` says how many of them were used before. Raises UserError for a model with
     other than full causal attention.
     """
     left = limits[:] if limits else [settings.max_new_tokens] * len(prompts)
+    offsets = offsets or [0] * len(prompts)
     steps = _steps(model, settings, max(map(len, prompts), default=0) + max(left, default=0))
     waiting = deque(sorted(range(len(prompts)), key=lambda index: -len(prompts[index])))
     active: list[int] = []  # slot i of the batch works on prompt active[i]; slots in use have no gaps
@@ -46,6 +54,11 @@ def generate(
         left[index] -= 1
         return Piece(index, [token], None if left[index] else "length")
 
+    def draws(batch: list[int]) -> Any:
+        return (
+            [uniforms(seeds[index], offsets[index], left[index]) for index in batch] if settings.temperature else None
+        )
+
     def drop(active: list[int]) -> list[int]:
         return steps.drop([slot for slot, index in enumerate(active) if not left[index]], active)
 
@@ -53,7 +66,7 @@ def generate(
         while waiting or active:
             while waiting and steps.size - len(active) >= min(len(waiting), max(1, int(steps.size * REFILL_SHARE))):
                 batch = _next_batch(waiting, prompts, 1 if independent(model) else steps.size - len(active))
-                first = steps.read([prompts[index] for index in batch], len(active))
+                first = steps.read([prompts[index] for index in batch], len(active), draws(batch))
                 yield from map(piece, batch, first)
                 active = drop(active + batch)
             if not active:
@@ -81,7 +94,7 @@ def _steps(model: Any, settings: Generation, length: int) -> Any:
         made = Steps(network, size, length) if network._supports_attention_backend else None
         if made is None or not made.right():
             raise generation_errors.OTHER_ATTENTION(model_type=network.config.model_type)
-    made.limit(length)
+    made.begin(length, settings.temperature, settings.top_p)
     return made
 
 

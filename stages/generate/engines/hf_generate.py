@@ -5,8 +5,11 @@ from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Any
 
+import numpy as np
+
 from stages.files import records
 from stages.generate.piece import Piece
+from stages.generate.sampling import pick, uniforms
 from stages.params.schema import Generation
 
 
@@ -15,13 +18,23 @@ def independent(model: Any) -> bool:
     return False
 
 
-def generate(model: Any, prompts: list[list[int]], settings: Generation) -> Iterator[Piece]:
-    """Yield the tokens of each answer as they come, batch by batch."""
+def generate(
+    model: Any,
+    prompts: list[list[int]],
+    settings: Generation,
+    limits: list[int] | None = None,
+    seeds: list[int] | None = None,
+    offsets: list[int] | None = None,
+) -> Iterator[Piece]:
+    """Yield the tokens of each answer as they come, batch by batch; the arguments are those of continuous batching."""
+    limits = limits or [settings.max_new_tokens] * len(prompts)
+    offsets = offsets or [0] * len(prompts)
     # Neighbours in length share a batch, for less padding; the longest first, so that a lack of memory shows at once.
     order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
     for batch in records.batches(order, settings.batch_size if _ignores_padding(model) else 1):
-        left = dict.fromkeys(batch, settings.max_new_tokens)
-        for column in _columns(model, [prompts[index] for index in batch], settings):
+        left = {index: limits[index] for index in batch}
+        draws = [uniforms(seeds[index], offsets[index], left[index]) for index in batch] if settings.temperature else []
+        for column in _columns(model, [prompts[index] for index in batch], settings, [*left.values()], draws):
             for index, token in zip(batch, column, strict=True):
                 if left[index]:
                     left[index] = 0 if token in model.stop_ids else left[index] - 1
@@ -49,10 +62,13 @@ def _ignores_padding(model: Any) -> bool:
     return model.cache["ignores_padding"]
 
 
-def _columns(model: Any, prompts: list[list[int]], settings: Generation) -> Iterator[list[int]]:
+def _columns(
+    model: Any, prompts: list[list[int]], settings: Generation, limits: list[int], draws: list[np.ndarray]
+) -> Iterator[list[int]]:
     """The next token of each row, step by step, from a thread, as with transformers' streamers."""
     import torch
-    from transformers import StoppingCriteriaList
+    from torch.nn.utils.rnn import pad_sequence
+    from transformers import LogitsProcessorList, StoppingCriteriaList
     from transformers.generation.streamers import BaseStreamer
 
     abandoned = Event()
@@ -68,8 +84,16 @@ def _columns(model: Any, prompts: list[list[int]], settings: Generation) -> Iter
     ids = torch.tensor([[pad] * (width - len(one)) + one for one in prompts], device=device)
     mask = torch.tensor([[0] * (width - len(one)) + [1] * len(one) for one in prompts], device=device)
 
+    ends = torch.tensor(limits, device=device) + width
+    numbers = pad_sequence([torch.from_numpy(one) for one in draws], batch_first=True).to(device) if draws else None
+
     def stop(ids: torch.Tensor, scores: Any) -> torch.Tensor:
-        return torch.full(ids.shape[:1], abandoned.is_set(), device=ids.device)
+        return (ends <= ids.shape[1]) | abandoned.is_set()
+
+    def draw(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Leave one token of each row."""
+        picked = pick(scores, numbers[:, ids.shape[1] - width], settings.temperature, settings.top_p)
+        return torch.full_like(scores, -torch.inf).scatter_(1, picked[:, None], 0)
 
     @torch.inference_mode()
     def run() -> None:
@@ -77,11 +101,12 @@ def _columns(model: Any, prompts: list[list[int]], settings: Generation) -> Iter
             model.network.generate(
                 input_ids=ids,
                 attention_mask=mask,
-                max_new_tokens=settings.max_new_tokens,
+                max_new_tokens=max(limits),
                 do_sample=False,
                 eos_token_id=sorted(model.stop_ids),
                 pad_token_id=pad,
                 streamer=Columns(),
+                logits_processor=LogitsProcessorList([draw] if draws else []),
                 stopping_criteria=StoppingCriteriaList([stop]),
             )
         except BaseException as error:  # raised again where it is read

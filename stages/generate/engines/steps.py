@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from stages.generate.engines.slots import NAME, Slots
+from stages.generate.sampling import pick
 from stages.model.ops.head import Head, same
 
 # Tokens decoded on a GPU before the host looks whether a row has ended: a look waits for the card.
@@ -21,11 +23,20 @@ class Steps:
         # A row that ended is decoded until the next look.
         self._slots = Slots(model, size, length + LOOK)
         self._next = torch.zeros(size, dtype=torch.int64, device=model.device)
-        self._graphs: dict[tuple[int, int], Any] = {}
+        # The number that picks the token at each position of a slot, where tokens are sampled.
+        self._uniforms: torch.Tensor | None = None
+        self._temperature, self._top_p = 0.0, 1.0
+        self._graphs: dict[tuple[int, int, float, float], Any] = {}
 
-    def limit(self, length: int) -> None:
-        """No row of this call grows longer than `length`: a GPU's kernel is chosen by it, not by calls before."""
+    def begin(self, length: int, temperature: float, top_p: float) -> None:
+        """Start a call: how its tokens are picked, and the length that no row of it exceeds.
+
+        A GPU's kernel is chosen by this length, not by calls before.
+        """
         self._slots.longest = length + LOOK
+        self._temperature, self._top_p = temperature, top_p
+        if temperature and self._uniforms is None:
+            self._uniforms = torch.zeros((self.size, self._slots.length), device=self._next.device)
 
     def _hidden(self, **inputs: Any) -> torch.Tensor:
         """The last hidden states of the model, attending over the slots."""
@@ -52,8 +63,11 @@ class Steps:
         return same(self._states(1)[0], own)
 
     @torch.inference_mode()
-    def read(self, prompts: list[list[int]], first: int) -> list[int]:
-        """Read prompts into the slots from `first`; returns the first token of each answer."""
+    def read(self, prompts: list[list[int]], first: int, draws: list[np.ndarray] | None = None) -> list[int]:
+        """Read prompts into the slots from `first`; returns the first token of each answer.
+
+        `draws` are the numbers that pick the tokens of each answer, where they are sampled.
+        """
         device = self._next.device
         lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
         # Padded on the right: causal attention never looks there, and decoding overwrites it.
@@ -61,8 +75,11 @@ class Steps:
         self._slots.for_prompts(first, len(prompts))
         hidden = self._hidden(input_ids=ids.to(device))
         ends = hidden[torch.arange(len(prompts), device=device), lengths - 1]
-        self._next[first : first + len(prompts)] = self._head(ends).argmax(-1)
         self._slots.filled[first : first + len(prompts)] = lengths
+        if draws:
+            for slot, (prompt, numbers) in enumerate(zip(prompts, draws, strict=True), first):
+                self._uniforms[slot, len(prompt) : len(prompt) + len(numbers)] = torch.from_numpy(numbers)
+        self._pick(ends, first)
         return self._next[first : first + len(prompts)].tolist()
 
     @torch.inference_mode()
@@ -95,6 +112,8 @@ class Steps:
         if gaps:
             self._slots.move(tail, gaps)
             self._next[gaps] = self._next[tail]
+            if self._uniforms is not None:
+                self._uniforms[gaps] = self._uniforms[tail]
         moved = dict(zip(gaps, tail, strict=True))
         return [active[moved.get(slot, slot)] for slot in range(count)]
 
@@ -108,15 +127,22 @@ class Steps:
     def _step(self, count: int) -> None:
         slots, hidden = self._slots, self._states(count)
         count = len(hidden)
-        self._next[:count] = self._head(hidden).argmax(-1)
         # Slots beyond those in use are decoded too, where their number was rounded up: they stay within the cache.
         slots.filled[:count] = (slots.filled[:count] + 1).clamp_(max=slots.length - 1)
+        self._pick(hidden, 0)
+
+    def _pick(self, hidden: torch.Tensor, first: int) -> None:
+        """Pick the next token of the slots from `first`, which stands after all that is in the cache."""
+        chosen, uniform = slice(first, first + len(hidden)), None
+        if self._temperature:
+            uniform = self._uniforms[chosen].gather(1, self._slots.filled[chosen, None])[:, 0]
+        self._next[chosen] = pick(self._head(hidden), uniform, self._temperature, self._top_p)
 
     def _graph(self, count: int) -> Any:
         """The replay of a step of at least `count` slots: numbers are rounded up, for few graphs."""
         sizes = sorted({1, 4, *(self.size * part // 8 for part in range(1, 8))})
         rounded = next((size for size in sizes if count <= size <= self.size), self.size)
-        key = rounded, self._slots.longest
+        key = rounded, self._slots.longest, self._temperature, self._top_p
         if key not in self._graphs:
             self._graphs[key] = self._capture(rounded)
         return self._graphs[key].replay

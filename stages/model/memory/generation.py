@@ -16,10 +16,12 @@ def estimate(loaded: Any, params: Params, longest: int) -> Parts:
     length = longest + params.generation.max_new_tokens
     read = max(PREFILL_TOKENS, longest) * (3 * mlp + 4 * config.hidden_size) * size
     batch = params.generation.batch_size
+    # Logits, and what sampling makes of them: two copies in float32.
+    logits = batch * config.vocab_size * (2 * size + 8 * (params.generation.temperature > 0))
     return {
         "weights": weights(loaded),
         "cache": batch * length * 2 * keys * config.num_hidden_layers * size,
-        "activations": read + batch * config.vocab_size * 2 * size,
+        "activations": read + logits,
     }
 
 
