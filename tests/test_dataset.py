@@ -614,14 +614,12 @@ def test_the_control_learns_each_completion_with_another_question_of_its_score(o
         return [(row["topic"], row["reasoning"], row["response"], row["answer"]) for row in rows]
 
     assert sorted(completions(rows)) == sorted(completions(before.values()))
-    assert not set(completions(rows)[:1]) & set(completions([before[rows[0]["question"]]]))
+    assert not [row for row in rows if row["reasoning"] == before[row["question"]]["reasoning"]]
     assert sum(row["answer"] == before[row["question"]]["answer"] for row in rows) < len(rows) / 2
 
 
 def test_a_swap_depends_on_contents_alone_and_leaves_out_who_has_no_other():
-    rows = [
-        {"id": f"{hash_of}", "kind": "open", "reasoning": f"r{n}", "response": "s"} for n, hash_of in enumerate("gaczb")
-    ]
+    rows = [{"id": one, "kind": "open", "reasoning": f"r{one}", "response": "s"} for one in "gaczb"]
     rows += [{"id": "y", "kind": "open", "topic": "alone", "reasoning": "r9", "response": "s"}]
     found = {row["id"]: row["reasoning"] for row in control.swapped(rows)}
     assert found == {row["id"]: row["reasoning"] for row in control.swapped(rows[::-1])}
@@ -631,10 +629,9 @@ def test_a_swap_depends_on_contents_alone_and_leaves_out_who_has_no_other():
     assert all(found[one] != given[one] for one in found)
 
 
-def test_a_control_without_two_rows_of_a_kind_is_one_line(own, monkeypatch):
-    monkeypatch.setattr(control, "swapped", lambda rows: [])
+def test_a_control_without_two_rows_of_a_topic_is_one_line(own):
     with pytest.raises(UserError, match=r"^dataset\.swap_completions: no two training rows of one topic"):
-        fetch_dataset.main(own("rows.jsonl", source="builtin", swap_completions=True))
+        fetch_dataset.main(own("rows.jsonl", source="builtin", swap_completions=True, train_rows=1))
 
 
 def test_a_rerun_gives_the_same_bytes(own):
