@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages import fetch_dataset, params
-from stages.data import dataset
+from stages.data import control, dataset
 from stages.data.dataset import BUILTIN_COLUMNS, Cleaner
 from stages.data.sources import builtin, hub_dataset
 from stages.files import records
@@ -548,6 +548,7 @@ def test_a_snapshot_that_was_copied_here_is_read_where_the_hub_cannot_be_asked(t
     """As a folder that `hf download` made on another machine: without its list of files (their issue 4487)."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "tables")  # not those of an earlier run
     hub = params.check(values).dataset.hub
     folder = tmp_path / f"datasets--{hub.path.replace('/', '--')}" / "snapshots" / hub.revision
     folder.mkdir(parents=True)
@@ -596,6 +597,41 @@ def test_the_stage_writes_train_eval_and_counts(own, tmp_path):
     assert summary.startswith(f"train {200 - leaked}; validation + test: heldout 50 + 50; dropped ")
     files = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
     assert files <= set(OUTPUTS)
+
+
+def test_the_control_learns_each_completion_with_another_question_of_its_score(own):
+    fetch_dataset.main(own("rows.jsonl", source="builtin"))
+    before, asked = {row["question"]: row for row in written("train")}, written("heldout")
+    assert json.loads(fetch_dataset.SUMMARY.read_text())["swapped"] == 0
+    said = fetch_dataset.main(own("rows.jsonl", source="builtin", swap_completions=True))
+    rows = written("train")
+    assert [row["question"] for row in rows] == list(before)
+    assert written("heldout") == asked
+    assert said.startswith(f"train {len(before)} with swapped completions; ")
+    assert json.loads(fetch_dataset.SUMMARY.read_text())["swapped"] == len(before)
+
+    def completions(rows):
+        return [(row["topic"], row["reasoning"], row["response"], row["answer"]) for row in rows]
+
+    assert sorted(completions(rows)) == sorted(completions(before.values()))
+    assert not [row for row in rows if row["reasoning"] == before[row["question"]]["reasoning"]]
+    assert sum(row["answer"] == before[row["question"]]["answer"] for row in rows) < len(rows) / 2
+
+
+def test_a_swap_depends_on_contents_alone_and_leaves_out_who_has_no_other():
+    rows = [{"id": one, "kind": "open", "reasoning": f"r{one}", "response": "s"} for one in "gaczb"]
+    rows += [{"id": "y", "kind": "open", "topic": "alone", "reasoning": "r9", "response": "s"}]
+    found = {row["id"]: row["reasoning"] for row in control.swapped(rows)}
+    assert found == {row["id"]: row["reasoning"] for row in control.swapped(rows[::-1])}
+    given = {row["id"]: row["reasoning"] for row in rows[:5]}
+    assert found.keys() == given.keys()
+    assert sorted(found.values()) == sorted(given.values())
+    assert all(found[one] != given[one] for one in found)
+
+
+def test_a_control_without_two_rows_of_a_topic_is_one_line(own):
+    with pytest.raises(UserError, match=r"^dataset\.swap_completions: no two training rows of one topic"):
+        fetch_dataset.main(own("rows.jsonl", source="builtin", swap_completions=True, train_rows=1))
 
 
 def test_a_rerun_gives_the_same_bytes(own):

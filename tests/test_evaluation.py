@@ -1,6 +1,8 @@
 """Evaluation sets of every shape become questions that can be asked and graded; what cannot is dropped and counted."""
 
+import hashlib
 import json
+import sys
 from collections import Counter
 from string import ascii_uppercase
 
@@ -12,6 +14,7 @@ from stages.data.dataset import Cleaner
 from stages.data.evaluation_sets import letter_of, options_of
 from stages.files import records
 from stages.files.errors import UserError
+from stages.params.__main__ import merged
 from tests.test_dataset import written
 
 ABC = {"A": "Aspirin", "B": "Iron", "C": "Rest"}
@@ -286,11 +289,81 @@ def test_an_open_question_keeps_its_answer_as_it_is(ask):
     assert "options" not in row
 
 
-def test_at_most_the_wanted_rows_are_kept_dropped_ones_do_not_count_and_the_rest_is_counted_as_unused(ask):
-    rows = [{"q": f"Number {index}?", "a": "D" if index % 2 else "A", "o": ABC} for index in range(20)]
-    kept, cleaner = ask(rows, {"options": "o"}, rows=5)
-    assert [row["question"] for row in kept] == [f"Number {index}?" for index in (0, 2, 4, 6, 8)]
-    assert (cleaner.seen, cleaner.dropped, cleaner.unused) == (20, {"answer is no option by letter": 10}, 5)
+def test_the_rows_that_are_taken_are_a_fixed_sample_whatever_their_order_and_the_rest_is_counted(ask):
+    rows = [{"q": f"Number {index}?", "a": "D" if index % 2 else "A", "o": ABC} for index in range(80)]
+    some, cleaner = ask(rows, {"options": "o"}, rows=5)
+    assert (cleaner.seen, cleaner.dropped, cleaner.unused) == (80, {"answer is no option by letter": 40}, 30)
+    assert Counter(row["split"] for row in some) == {"validation": 5, "test": 5}
+    numbers = [int(row["question"][7:-1]) for row in some]
+    assert numbers == sorted(numbers)
+    assert max(numbers) > 40  # not the first: a file may be sorted by subject
+    assert [row["question"] for row in ask(rows[::-1], {"options": "o"}, rows=5)[0]] == [
+        row["question"] for row in some[::-1]
+    ]
+    more, _ = ask(rows, {"options": "o"}, rows=9)
+    assert {row["id"] for row in some} < {row["id"] for row in more}
+
+
+@pytest.fixture
+def package(values, tmp_path, monkeypatch):
+    """A package on the path, which must not be imported, and its evaluation set; returns the records."""
+    folder = tmp_path / "packed"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("raise ImportError")
+    monkeypatch.syspath_prepend(tmp_path)
+    lines = [records.line({"q": f"Which, {index}?", "a": "B. Iron", "o": ABC}).encode() for index in range(3)]
+    for name, line in zip("bac", lines, strict=True):
+        (folder / f"{name}.jsonl").write_bytes(line)
+    one = {"name": "mine", "source": "package", "kind": "choice", "rows": 9, "options": None, "answer_key": "letter"}
+    one["columns"] = {"question": "q", "answer": "a", "options": "o", "context": None, "group": None}
+    hashed = hashlib.sha256(lines[1] + lines[0] + lines[2]).hexdigest()
+
+    def rows(**changes):
+        of = {"name": "packed", "data_files": ["[ab].jsonl", "c.jsonl"], "sha256": hashed, **changes}
+        checked = params.check({**values, "evaluation_sets": [{**one, "package": of}]})
+        return list(evaluation_sets.rows(checked.evaluation_sets[0], 0.5, Cleaner()))
+
+    return rows
+
+
+def test_a_set_of_a_package_is_read_without_an_import(package):
+    assert [row["question"] for row in package()] == ["Which, 1?", "Which, 0?", "Which, 2?"]
+    assert "packed" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"name": "absent"}, "package absent is not installed: run `make install`"),
+        ({"name": "this"}, "package this is not installed"),  # a module, no folder
+        ({"data_files": ["none*.jsonl"]}, "package packed has no file "),
+        ({"sha256": "0" * 64}, "package packed: its data_files have SHA-256 "),
+        ({"data_files": ["c.jsonl", "[ab].jsonl"]}, "package packed: its data_files have SHA-256 "),
+    ],
+)
+def test_a_package_without_the_pinned_bytes_is_one_line(changes, said, package):
+    with pytest.raises(UserError) as caught:
+        package(**changes)
+    assert str(caught.value).startswith(f"evaluation_sets: {said}")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_the_sets_of_the_presets_read_as_they_are_counted(committed):
+    sets = params.check({**committed, "evaluation_sets": merged("h100-8b")["evaluation_sets"]}).evaluation_sets
+    counts = {}
+    for one in sets:
+        cleaner = Cleaner()
+        rows = list(evaluation_sets.rows(one.model_copy(update={"rows": 9999}), 0.5, cleaner))
+        counts[one.name] = (cleaner.seen, len(rows), dict(cleaner.dropped))
+    assert counts == {
+        "medqa": (1273, 1273, {}),
+        "medmcqa": (
+            4183,
+            4148,
+            {"options of the same text": 21, "duplicate question": 13, "spreadsheet error in options": 1},
+        ),
+        "pubmedqa": (500, 500, {}),
+    }
 
 
 def test_a_set_of_the_hub_is_read_through_its_own_entry(values, monkeypatch):

@@ -39,12 +39,13 @@ FILES_SET = {key: value for key, value in HUB_SET.items() if key != "hub"} | {
     "source": "files",
     "data_files": ["questions.csv"],
 }
+PACKAGE_SET = {**VALUES["evaluation_sets"][0], "name": "packed"}
 
 
 def written(key, text):
     """The committed text with another text for one value."""
     ((start, end),) = [(start, end) for one, start, end in command.places(TEXT) if one == key]
-    return TEXT[:start] + text + TEXT[end:]
+    return f"{TEXT[:start]} {text}{TEXT[end:]}"
 
 
 def lined(line):
@@ -124,14 +125,23 @@ def test_a_preset_and_back_gives_the_committed_bytes(name, workplace):
 @pytest.mark.parametrize("name", PRESETS)
 def test_only_the_values_of_a_preset_change(name, workplace):
     merged = dict(command.leaves(command.merged(name)))
-    changed = [key for key, value in LEAVES.items() if merged[key] != value]
+    changed = [key for key, value in LEAVES.items() if merged[key] != value and key != "evaluation_sets"]
     command.use(name)
-    lines = zip(TEXT.splitlines(), (workplace / "params.yaml").read_text("utf-8").splitlines(), strict=True)
+    texts = [TEXT, (workplace / "params.yaml").read_text("utf-8")]  # less the list, which has several lines
+    (before, after) = (re.sub(r"(?<=\nevaluation_sets:\n)(  .*\n)+", "", text).splitlines() for text in texts)
+    lines = zip(before, after, strict=True)
     different = [(old, new) for old, new in lines if old != new]
     assert len(different) == len(changed)
     for old, new in different:
         assert old.partition(":")[0] == new.partition(":")[0]
         assert old.partition(" #")[2] == new.partition(" #")[2]
+
+
+def test_a_list_on_one_line_gives_way_to_one_over_several_lines(workplace):
+    (workplace / "params.yaml").write_text(re.sub(r"(?<=\nevaluation_sets:)(\n  .*)+", " []", TEXT), encoding="utf-8")
+    assert params.load().evaluation_sets == []
+    assert command.use("cpu") == "params.yaml: preset cpu: evaluation_sets"
+    assert (workplace / "params.yaml").read_text(encoding="utf-8") == TEXT
 
 
 def test_line_ends_of_windows_stay(workplace):
@@ -435,12 +445,12 @@ def test_unsloth_does_not_compute_in_float32(values):
 # --- evaluation sets --------------------------------------------------------------------------------------------------
 
 
-def test_evaluation_sets_may_come_from_the_hub_and_from_files(values):
-    values["evaluation_sets"] = [HUB_SET, FILES_SET]
-    assert [one.source for one in params.check(values).evaluation_sets] == ["hub", "files"]
+def test_evaluation_sets_may_come_from_the_hub_from_files_and_from_a_package(values):
+    values["evaluation_sets"] = [HUB_SET, FILES_SET, PACKAGE_SET]
+    assert [one.source for one in params.check(values).evaluation_sets] == ["hub", "files", "package"]
 
 
-@pytest.mark.parametrize("one", [HUB_SET, FILES_SET], ids=["hub", "files"])
+@pytest.mark.parametrize("one", [HUB_SET, FILES_SET, PACKAGE_SET], ids=["hub", "files", "package"])
 def test_paths_into_an_evaluation_set_read_as_in_the_file(one, values):
     for key, value in command.leaves(one):
         if key == "source":
@@ -476,7 +486,7 @@ def test_a_key_called_hub_or_files_stays_in_the_path(values):
 @pytest.mark.parametrize(
     ("one", "said"),
     [
-        ({**HUB_SET, "source": "web"}, "evaluation_sets[0].source: 'web': must be one of 'hub', 'files'"),
+        ({**HUB_SET, "source": "web"}, "evaluation_sets[0].source: 'web': must be one of 'hub', 'files', 'package'"),
         ({}, "evaluation_sets[0].source: missing: add it"),
         (5, "evaluation_sets[0]: 5: must be a mapping"),
         ({**HUB_SET, "name": "train"}, "evaluation_sets: the names ['train']"),

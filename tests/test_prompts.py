@@ -82,6 +82,14 @@ def test_a_short_answer_is_asked_for_taught_and_graded_on_the_last_line(formatte
         assert again["completion"].casefold().count("\nanswer:") == 1
 
 
+def test_a_prompt_knows_its_kind_its_letters_and_its_split(formatter):
+    row = {"id": "1", "set": "a", "question": "Why?", "kind": "choice", "answer": "B", "split": "test"}
+    (choice,) = formatter.examples([{**row, "options": {"B": "Iron", "A": "Rest"}}])
+    assert (choice["kind"], choice["letters"], choice["split"]) == ("choice", ["A", "B"], "test")
+    (number,) = formatter.examples([{**row, "kind": "number", "answer": "3"}])
+    assert (number["kind"], number["split"], "letters" in number) == ("number", "test", False)
+
+
 def test_a_free_question_is_asked_as_it_stands(formatter):
     (one,) = formatter.examples([{"id": "1", "set": "free", "question": "Why?"}])
     assert one["prompt"] == "Why?".join(formatter.sides)

@@ -55,6 +55,14 @@ def test_labels_cover_the_completion_and_its_stop_token_and_no_prompt(trainer, t
         assert tiny_tokenizer.decode(counted) == (f"<think>\n{row['reasoning']}\n</think>\n{row['response']}<|im_end|>")
 
 
+def test_no_question_of_the_test_split_is_seen(workspace):
+    rows = list(records.read(finetune_lora.TRAIN))
+    splits = ("validation", "test", "validation")
+    records.write(finetune_lora.HELDOUT, [{**row, "split": split} for row, split in zip(rows, splits, strict=False)])
+    seen, _, last = finetune_lora.examples(finetune_lora.TRAIN)[:3]
+    assert finetune_lora.examples(finetune_lora.HELDOUT) == [seen, last]
+
+
 def test_the_loss_is_the_mean_over_completion_tokens(trainer):
     batch = trainer.data_collator([trainer.train_dataset[index] for index in (0, 3, 7)])
     logits = trainer.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits

@@ -38,9 +38,10 @@ def edited(name: str) -> tuple[str, list[str]]:
     wanted = merged(name)
     params.check(wanted, f"{params.PATH} with preset {name}")
     changed = [key for key, value in leaves(read_preset(name)) if before.get(key) != value]
-    preset = _text(PRESETS / f"{name}.yaml")
+    preset, text = _text(PRESETS / f"{name}.yaml"), _text(params.PATH)
+    if "\r\n" in text:
+        preset = preset.replace("\n", "\r\n")
     values = {key: preset[start:end] for key, start, end in places(preset)}
-    text = _text(params.PATH)
     for key, start, end in reversed(list(places(text))):
         if key in changed:
             text = text[:start] + values[key] + text[end:]
