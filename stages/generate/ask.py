@@ -74,9 +74,11 @@ class Asker:
         return MOST + max(map(len, self._after(budget.closing(self._tags), NUMBERS)))
 
     def _asked(self, row: Row, answer: Row, text: str, kept: Kept) -> str | None:
+        if not is_asked(row):
+            return None
         stopped = answer["finish_reason"] == "stop"
         thinks = budget.is_open(self._model.tokenizer, row["prompt_ids"], text, self._tags)
-        if not is_asked(row) or (stopped and not thinks and is_stated(row, text, self._tags)):
+        if stopped and not thinks and is_stated(row, text, self._tags):
             return None
         ids, letters = row["prompt_ids"] + answer["token_ids"][: -1 if stopped else None], row.get("letters")
         key = records.fingerprint([PHRASE, ids, thinks, letters])
