@@ -11,6 +11,7 @@ from typing import Any
 from stages import params
 from stages.files.errors import UserError
 from stages.params.schema import Params
+from stages.runtime import identity
 
 INPUT = "data/input"
 CAUSES = ("stages/", INPUT)
@@ -106,7 +107,8 @@ def _dvc(*arguments: str) -> None:
     """Run DVC, its output seen. Raises UserError where it fails."""
     command = ["dvc", *arguments]
     # A session of its own: a terminal's Ctrl-C reaches it once, by `signals_to_child`.
-    children.append(subprocess.Popen(command, start_new_session=True))
+    environment = {**os.environ, "STAGES_CACHE": str(identity.CACHE.absolute())}
+    children.append(subprocess.Popen(command, env=environment, start_new_session=True))
     code = children[-1].wait()
     children.pop()
     if code:
