@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,8 @@ def signals_to_child() -> Iterator[None]:
         received.append(number)
         if not children:
             raise UserError(INTERRUPTED)
-        os.killpg(children[-1].pid, signal.SIGINT)
+        with suppress(ProcessLookupError):  # it has just ended
+            os.killpg(children[-1].pid, signal.SIGINT)
 
     before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
