@@ -14,7 +14,7 @@ import numpy as np
 from scipy.stats import norm
 
 from stages.evaluate import statistics
-from stages.evaluate.seeds import recipe
+from stages.experiments.seeds import recipe
 from stages.evaluate.statistics import paired, verdict
 
 RUNS = 400
