@@ -14,8 +14,8 @@ import numpy as np
 from scipy.stats import norm
 
 from stages.evaluate import statistics
-from stages.experiments.seeds import recipe
 from stages.evaluate.statistics import paired, verdict
+from stages.experiments.seeds import recipe
 
 RUNS = 400
 NONE = "no difference shown"
