@@ -193,7 +193,7 @@ def test_seeds_control_and_verdict_leave_the_workspace_alone(clones, tmp_path):
     counted = (clone / studies.LEDGER).read_text()
     assert len(counted.splitlines()) == 1
     assert not (clone / study.VERDICT).exists()
-    assert ran(study_of(clone, "verdict")) == ["baseline_infer", "post_infer", "compare", "compare"]
+    assert ran(study_of(clone, "verdict")) == ["compare", "baseline_infer", "post_infer", "compare"]
     assert (clone / studies.LEDGER).read_text() == counted
     assert sorted(path.name for path in (clone / study.VERDICT).iterdir()) == sorted(study.SHOWN)
     asked = {row["record"]["id"] for row in study.graded((clone / study.VERDICT / "answers.csv").read_text())}

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom, t, ttest_1samp
 
-from stages.evaluate import seeds as module
-from stages.evaluate.seeds import recipe
+from stages.experiments import seeds as module
+from stages.experiments.seeds import recipe
 from tests.benchmarks import simulations
 
 NONE = "no difference shown"

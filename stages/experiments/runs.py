@@ -4,13 +4,14 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from stages import params
 from stages.files.errors import UserError
 from stages.params.schema import Params
+from stages.runtime import identity
 
 INPUT = "data/input"
 CAUSES = ("stages/", INPUT)
@@ -28,7 +29,8 @@ def signals_to_child() -> Iterator[None]:
         received.append(number)
         if not children:
             raise UserError(INTERRUPTED)
-        os.killpg(children[-1].pid, signal.SIGINT)
+        with suppress(ProcessLookupError):  # it has just ended
+            os.killpg(children[-1].pid, signal.SIGINT)
 
     before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -106,7 +108,8 @@ def _dvc(*arguments: str) -> None:
     """Run DVC, its output seen. Raises UserError where it fails."""
     command = ["dvc", *arguments]
     # A session of its own: a terminal's Ctrl-C reaches it once, by `signals_to_child`.
-    children.append(subprocess.Popen(command, start_new_session=True))
+    environment = {**os.environ, "STAGES_CACHE": str(identity.CACHE.absolute())}
+    children.append(subprocess.Popen(command, env=environment, start_new_session=True))
     code = children[-1].wait()
     children.pop()
     if code:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from stages.evaluate import studies
 from stages.evaluate.comparison import rounded
-from stages.evaluate.seeds import recipe
 from stages.experiments import runs
+from stages.experiments.seeds import recipe
 from stages.files import records
 from stages.files.errors import UserError
 from stages.files.records import Row

@@ -1,6 +1,7 @@
 """What a result depends on, as one name: values, inputs, code, libraries and processor."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -11,6 +12,8 @@ from stages.files import records
 from stages.runtime import processor
 
 ROOT = Path(__file__).parents[2]
+# What lets a killed run go on; stages.experiments sets the variable, so that its copies go on from one another.
+CACHE = Path(os.environ.get("STAGES_CACHE", ".cache"))
 LIBRARIES = (
     "torch", "transformers", "peft", "trl", "accelerate", "tokenizers", "numpy",
     "bitsandbytes", "liger-kernel", "unsloth", "unsloth_zoo",

@@ -11,7 +11,7 @@ from stages.files.errors import path_in_errors
 from stages.files.records import Row
 from stages.runtime import identity
 
-HOME = Path(".cache/answers")
+HOME = identity.CACHE / "answers"
 MOST = 2_000_000_000  # bytes of all journals together; the ones not used for longest go first
 
 

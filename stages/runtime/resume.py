@@ -10,8 +10,7 @@ from typing import Any
 from stages.files import records
 from stages.runtime import identity
 
-# An experiment in a copy leaves it in the repository that the copy is of, which DVC names.
-HOME = Path(os.environ.get("DVC_ROOT", "")) / ".cache/resume"
+HOME = identity.CACHE / "resume"
 ENDED = "ended"  # beside the checkpoints of an ended training: dvc.lock as it stood then
 LOCK = Path("dvc.lock")
 
