@@ -1,4 +1,4 @@
-"""Answers are greedy, in order, the same in a batch as alone, and the same for both arms but for the adapter."""
+"""Answers come in order, a row a sample, by the same call for both arms but for the adapter."""
 
 import ast
 import json
@@ -29,7 +29,8 @@ def test_rows_are_written_in_the_order_of_the_prompts(workspace, tiny):
     baseline_infer.main(tiny)
     rows = list(records.read(baseline_infer.ANSWERS))
     assert [row["id"] for row in rows] == [str(index) for index in range(6)]
-    assert {key for row in rows for key in row} == {"id", "set", "text", "tokens", "finish_reason"}
+    keys = {"id", "set", "sample", "text", "tokens", "finish_reason", "thinking_cut"}
+    assert {key for row in rows for key in row} == keys
 
 
 def test_an_adapter_scaled_to_nothing_changes_no_byte(workspace, tiny):
@@ -90,7 +91,12 @@ def test_only_new_questions_are_answered_and_the_bytes_are_those_of_a_run_from_n
     baseline_infer.main(tiny)
     asked = []
     whole = answers.generate
-    monkeypatch.setattr(answers, "generate", lambda model, *given: asked.append(len(given[0])) or whole(model, *given))
+
+    def counted(model, prompts, generation, **given):
+        asked.append(len(prompts))
+        return whole(model, prompts, generation, **given)
+
+    monkeypatch.setattr(answers, "generate", counted)
     evaluation = baseline_infer.PROMPTS[1]
     first = list(records.read(evaluation))
     free = {"id": "f", "set": "free", "prompt_ids": [*first[0]["prompt_ids"], 7]}
@@ -121,3 +127,84 @@ def test_where_an_answer_depends_on_its_batch_only_its_own_chunk_is_answered_aga
         after = answers.answer(model, changed, params, kept)
         assert len(kept) == count + new
         assert after == [one for one in before if one["id"] in {row["id"] for row in changed}] + after[len(rows) :]
+
+
+SAMPLED = {"temperature": 0.9, "top_p": 0.95, "samples": 3, "max_new_tokens": 30, "max_thinking_tokens": 8}
+
+
+@pytest.fixture
+def sampled(tiny, prompts, tiny_tokenizer):
+    """Params that sample within a budget, and rows of every kind: one opens its thinking, one is of the other split."""
+    opened = prompts[1] + tiny_tokenizer("<think>\n", add_special_tokens=False).input_ids
+    rows = [
+        {"id": "a", "set": "mine", "kind": "choice", "letters": ["A", "B", "C"], "prompt_ids": opened},
+        {"id": "b", "set": "mine", "kind": "number", "split": "validation", "prompt_ids": prompts[0]},
+        {"id": "c", "set": "mine", "kind": "number", "split": "test", "prompt_ids": prompts[2]},
+        {"id": "d", "set": "heldout", "kind": "open", "split": "validation", "prompt_ids": prompts[3]},
+        {"id": "e", "set": "free", "kind": "open", "prompt_ids": prompts[4]},
+    ]
+    rows[1]["completion_ids"] = prompts[5]
+    return tiny.model_copy(update={"generation": tiny.generation.model_copy(update=SAMPLED)}), rows
+
+
+def changed(params, **generation):
+    return params.model_copy(update={"generation": params.generation.model_copy(update=generation)})
+
+
+def test_a_row_a_sample_and_what_each_kind_of_question_has(sampled, base):
+    params, rows = sampled
+    found = answers.answer(base, rows, params, {})
+    assert [(row["id"], row["sample"]) for row in found] == [
+        *((name, sample) for name in "abd" for sample in range(3)), ("e", 0),
+    ]  # fmt: skip
+    assert len({row["text"] for row in found}) == len(found)
+    assert [row["asked"] in ["A", "B", "C"] for row in found[:3]] == [True] * 3
+    assert [float(row["asked"]) is not None for row in found[3:6]] == [True] * 3
+    assert not any("asked" in row for row in found[6:])
+    assert ["reference_loss" in row for row in found] == [index == 3 for index in range(10)]
+    assert [row["thinking_cut"] for row in found] == ["\n</think>\n" in row["text"] for row in found]
+    assert any(row["thinking_cut"] for row in found[:3])
+    assert answers.summary(found).startswith("10 answers, ")
+    assert answers.summary(found).endswith("6 asked for a letter or number")
+    test = answers.answer(
+        base, rows, params.model_copy(update={"evaluation": params.evaluation.model_copy(update={"split": "test"})}), {}
+    )
+    assert [row["id"] for row in test] == [*"aaaccce"]
+    with pytest.raises(UserError, match=r"^evaluation\.split: no question is of the split validation"):
+        answers.answer(base, rows[2:3], params, {})
+
+
+def test_on_a_cpu_samples_are_the_same_in_any_batch_and_after_a_kill(sampled, base):
+    params, rows = sampled
+    kept = {}
+    whole = answers.answer(base, rows, params, kept)
+    for batch in (1, 3):
+        assert answers.answer(base, rows[::-1], changed(params, batch_size=batch, chunk_size=7), {}) == [
+            row for one in rows[::-1] for row in whole if row["id"] == one["id"]
+        ]
+    left = dict(list(kept.items())[::2])
+    assert answers.answer(base, rows, params, left) == whole
+    assert left.keys() == kept.keys()
+    more = answers.answer(base, rows, changed(params, samples=4), kept)
+    assert [row for row in more if row["sample"] < 3] == whole
+    assert answers.answer(base, rows, changed(params, seed=7), {}) != whole
+
+
+def test_where_an_answer_depends_on_its_batch_a_chunk_is_of_samples(sampled, tiny, base):
+    params, rows = sampled
+    params = changed(params, engine="transformers", chunk_size=4)
+    kept = {}
+    whole = answers.answer(base, rows, params, kept)
+    chunks = {key.rpartition("-")[0] for key in kept if "-" in key}
+    assert len(chunks) == 2 + 1 + 1, "six samples of a set in chunks of four; three; one"
+    for key in list(kept)[1:9:3]:
+        del kept[key]
+    assert answers.answer(base, rows, params, kept) == whole
+
+
+def test_the_tokens_that_ask_for_an_answer_have_to_fit_too(sampled, base):
+    params, rows = sampled
+    limit = base.network.config.max_position_embeddings
+    room = limit - max(len(row["prompt_ids"]) for row in rows[:2])
+    with pytest.raises(UserError, match=r"^generation\.max_new_tokens: .* and \d\d to ask for the answer, exceed"):
+        answers.answer(base, rows[:2], changed(params, max_new_tokens=room), {})

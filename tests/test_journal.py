@@ -37,7 +37,9 @@ def test_finished_answers_and_losses_are_not_made_again(workspace, tiny, monkeyp
     path.write_text("".join(found[:4]))
     asked, computed = [], []
     generate, batch = answers.generate, likelihood._batch
-    monkeypatch.setattr(answers, "generate", lambda m, prompts, s: asked.extend(prompts) or generate(m, prompts, s))
+    monkeypatch.setattr(
+        answers, "generate", lambda m, prompts, *s, **o: asked.extend(prompts) or generate(m, prompts, *s, **o)
+    )
     monkeypatch.setattr(likelihood, "_batch", lambda n, head, rows: computed.extend(rows) or batch(n, head, rows))
     baseline_infer.main(tiny)
     plain_english = 1

@@ -232,15 +232,15 @@ def test_thresholds_and_few_questions_stand_in_page_summary_and_scores():
 @pytest.mark.parametrize(
     ("low", "high", "p", "said"),
     [
-        (0.01, 0.2, 0.08, "holds no 0; after the correction for 3 sets, p is above 0.05"),
-        (-0.2, -0.01, 0.08, "holds no 0; after the correction for 3 sets, p is above 0.05"),
+        (0.01, 0.2, 0.08, "holds no 0; after its correction, p is above 0.05"),
+        (-0.2, -0.01, 0.08, "holds no 0; after its correction, p is above 0.05"),
         (-0.01, 0.2, 0.04, "p is at most 0.05, but the interval holds 0, and a verdict needs both"),
         (-0.01, 0.2, 0.08, None),
     ],
 )
 def test_where_interval_p_and_verdict_part_the_report_says_why(low, high, p, said):
     found = result(1, 9, verdict="no difference shown", ci_low=low, ci_high=high, p_corrected=p)
-    assert wording.parting(found, p, 3) == "" if said is None else said in verdict.sentence("x", found, 3)
+    assert wording.parting(found, p) == "" if said is None else said in verdict.sentence("x", found, 3)
     assert wording.parting({**found, "verdict": "better"}, p) == ""
 
 
@@ -302,7 +302,7 @@ def test_this_adapter_and_the_recipe_are_told_apart():
     said = Page(page.html(context(rows, studies={"control": None, "seeds": study}))).text
     assert "this adapter is better than the base" in said
     assert re.search(
-        r"The recipe, over 5 training seeds: better, \+\d+\.\d points \(\+.* to \+.*\); SD \d.*; one more seed: \+",
+        r"The recipe, 5 training seeds: better, \+\d+\.\d points \(\+.* to \+.*\); SD \d.*; one more seed: \+",
         said,
     )
     assert "One training run, one seed." not in said
@@ -321,6 +321,15 @@ def test_the_control_s_gain_stands_beside_the_run_s():
         assert "Form alone is what a control gains" in text
         assert "make control" not in text
     assert "make control" in page.html(context(sample()))
+
+
+def test_the_control_of_open_questions_is_its_reference_loss():
+    loss = {"n": 9, "before": 2.5, "after": 0.5, "diff": -2.0, "ci_low": -2.1, "ci_high": -1.9, "p_value": 0.001}
+    weak = result(1, 1, weak=True, reference_loss=loss | {"verdict": "better"})
+    study = {"sets": {"x": {"diff": 0.15, "reference_loss": {"diff": -1.25}}, "y": {"diff": 0.15}}}
+    assert [verdict.control(study, name, weak) for name in "xyz"] == ["−1.25 nats", "–", "–"]
+    assert verdict.reference_losses({"x": weak}, study)[0].endswith("changes by −1.250 nats: that is form.")
+    assert verdict.reference_losses({"y": weak}, None)[0].endswith("more likely.")
 
 
 def test_an_answer_that_was_asked_for_shows_what_it_said_then():

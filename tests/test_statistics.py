@@ -311,6 +311,51 @@ def test_a_planted_smallest_difference_of_scores_is_found(n, runs, comparisons):
     assert power(0.6 * promised) < 0.7 * runs
 
 
+def sampled(draw, n, k, gained=0.0):
+    """Shares of k samples; each question's chance is U-shaped, half are drawn anew, some become certain."""
+    before = draw.beta(0.2, 0.2, n)
+    after = np.where(draw.random(n) < 0.5, draw.beta(0.2, 0.2, n), before)
+    after = np.where(draw.random(n) < gained, 1.0, after)
+    return draw.binomial(k, before) / k, draw.binomial(k, after) / k
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(("n", "k", "runs"), [(20, 2, 200), (60, 8, 80)])
+def test_shares_of_samples_hold_error_rate_and_coverage(n, k, runs):
+    draw, wrong, covered = np.random.default_rng(k), 0, 0
+    for seed in range(runs):
+        found = paired(*sampled(draw, n, k), seed=seed)
+        wrong += verdict(found.ci_low, found.ci_high, found.p_value) != NONE
+        more = paired(*sampled(draw, n, k, gained=0.3), seed=seed)
+        covered += more.ci_low <= 0.15 <= more.ci_high
+    assert at_most(wrong, runs, 0.05)
+    assert at_least(covered, runs, 0.93)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_planted_smallest_difference_of_shares_is_found():
+    draw, n, runs = np.random.default_rng(1), 60, 80
+    promised = np.median([smallest_difference(*sampled(draw, n, 4)) for _ in range(30)])
+
+    def power(difference):
+        found = [paired(*sampled(draw, n, 4, gained=2 * difference), seed=seed) for seed in range(runs)]
+        return sum(verdict(f.ci_low, f.ci_high, f.p_value) == "better" for f in found)
+
+    assert at_least(power(promised), runs, 0.8)
+    assert power(0.6 * promised) < 0.7 * runs
+
+
+@pytest.mark.parametrize("k", [2, 4, 64])
+def test_no_smallest_difference_of_shares_is_above_1(k):
+    draw = np.random.default_rng(k)
+    found = [smallest_difference(*sampled(draw, n, k)) for n in (5, 6, 8, 12, 30) for _ in range(10)]
+    assert found[:10] == [None] * 10
+    assert all(one is None or 0 < one <= 1 for one in found)
+    assert None not in found[-20:]
+    assert 0.1 < smallest_difference(np.full(40, 0.5), np.full(40, 0.5)) < 0.3
+    assert smallest_difference(np.zeros(40), np.zeros(40), groups=[i // 4 for i in range(40)]) > 0.3
+
+
 def test_the_flips_of_few_questions_are_counted_in_full():
     found = paired(np.zeros(6), np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6]), seed=0)
     assert found.p_value == 2 / 2**6
@@ -331,7 +376,7 @@ def test_equal_differences_are_an_interval_of_one_point():
     assert (shifted.ci_low, shifted.ci_high, shifted.p_value) == (-0.5, -0.5, 2 / 2**20)
     alone = paired([0.25], [0.75], seed=0)
     assert (alone.n, alone.ci_low, alone.ci_high, alone.p_value) == (1, 0, 0.5, 1)
-    assert smallest_difference(np.zeros(20), np.full(20, 0.5)) is None
+    assert smallest_difference(np.zeros(20), np.full(20, 1.5)) is None
 
 
 # Groups: four questions a vignette, of which a part of 0.6 is shared

@@ -22,10 +22,11 @@ from stages.generate import budget, generation_errors
 Kept = MutableMapping[str, Row]
 PHRASE = "Therefore, the answer is"
 MOST = 12  # tokens of a number
-DIGITS = [f" {digit}" for digit in "0123456789"]
-STATED = re.compile(r"Answer: (?:(?P<letter>[A-Z])|-?[0-9]+(?:\.[0-9]+)?)")
+NUMBERS = [f" {sign}{digit}" for sign in ("", "-") for digit in "0123456789"]
+# No more than a line, and the answer: a next question that the model asks itself, which graders cut off, takes more.
+STATED = re.compile(r"(?:[^\n#<\[]*\n+)?Answer: (?:(?P<letter>[A-Z])|-?[0-9]+(?:\.[0-9]+)?)")
 PIECE = re.compile(r" ?[-.0-9]*")  # a token that numbers are made of
-NUMBER = re.compile(r" ?-?(?:[0-9]+(?:\.[0-9]*)?)?")  # a number, or the beginning of one
+NUMBER = re.compile(r" -?(?:[0-9]+(?:\.[0-9]*)?)?")  # a number, or the beginning of one
 BYTE = re.compile(r"<0x(2D|2E|3[0-9])>")  # a sign, a point or a digit among a vocabulary's bytes
 
 
@@ -34,9 +35,9 @@ def is_asked(row: Row) -> bool:
     return row.get("kind", "open") != "open"
 
 
-def is_stated(row: Row, text: str) -> bool:
-    """Whether a text's last line is plainly `Answer: X`: a letter of the row's, or a number."""
-    found = STATED.fullmatch(text.rstrip().rpartition("\n")[2])
+def is_stated(row: Row, text: str, tags: budget.Tags) -> bool:
+    """Whether no more than a line and `Answer: X` follow the thinking: a letter of the row's, or a number."""
+    found = STATED.fullmatch(re.split(re.escape(tags[1]), text, flags=re.I)[-1].strip())
     return found is not None and (found["letter"] in row["letters"] if row["kind"] == "choice" else not found["letter"])
 
 
@@ -70,12 +71,14 @@ class Asker:
 
     def most_tokens(self) -> int:
         """The tokens that stand behind an answer at most."""
-        return MOST + max(map(len, self._after(budget.closing(self._tags), DIGITS)))
+        return MOST + max(map(len, self._after(budget.closing(self._tags), NUMBERS)))
 
     def _asked(self, row: Row, answer: Row, text: str, kept: Kept) -> str | None:
+        if not is_asked(row):
+            return None
         stopped = answer["finish_reason"] == "stop"
         thinks = budget.is_open(self._model.tokenizer, row["prompt_ids"], text, self._tags)
-        if not is_asked(row) or (stopped and not thinks and is_stated(row, text)):
+        if stopped and not thinks and is_stated(row, text, self._tags):
             return None
         ids, letters = row["prompt_ids"] + answer["token_ids"][: -1 if stopped else None], row.get("letters")
         key = records.fingerprint([PHRASE, ids, thinks, letters])
@@ -98,18 +101,14 @@ class Asker:
 
     def _number(self, ids: list[int], start: str) -> str:
         """The most likely number: sign, digits and point, until the likeliest token is none of them."""
-        forms = self._after(start, DIGITS)
-        same = _common(forms)
-        # The blank before a number is part of its first token, or has been read as a token of its own.
-        blank = any(self._pieces.get(form[len(same)], "").startswith(" ") for form in forms)
-        ids, text, past = ids + same, "", None
+        forms = self._after(start, NUMBERS)
+        same, past = _common(forms), None
+        # The blank before it is a token of its own, read with what all numbers begin with, or still to come.
+        text = "" if any(self._pieces.get(form[len(same)], "").startswith(" ") for form in forms) else " "
+        ids = ids + same
         for _ in range(MOST):
             logits, past = self._next(ids, past)
-            fits = [
-                token
-                for token, piece in self._pieces.items()
-                if NUMBER.fullmatch(text + piece) and (text or piece.startswith(" ") == blank)
-            ]
+            fits = [token for token, piece in self._pieces.items() if NUMBER.fullmatch(text + piece)]
             best = fits[int(logits[fits].argmax())]
             if text.strip(" -") and logits[best] < logits.max():
                 break

@@ -43,10 +43,7 @@ def html(context: Context) -> str:
             for name, result in context.results.items()
             for said in verdict.warnings(result)
         ],
-        remarks={
-            wording.label(name): verdict.remarks(result, len(context.results))
-            for name, result in context.results.items()
-        },
+        remarks={wording.label(name): verdict.remarks(result) for name, result in context.results.items()},
         questions=[questions.question(row, number, shown, context.tags) for number, row in enumerate(context.rows, 1)],
         free=[questions.free(row, number, context.tags) for number, row in enumerate(context.free, 1)],
         params=flat(context.params),
@@ -116,6 +113,7 @@ def _common(context: Context, label: Any) -> dict[str, Any]:
         "headline": verdict.headline(labelled),
         "sentences": [verdict.sentence(name, result, len(labelled)) for name, result in labelled.items()],
         "lines": verdict.lines(context.results, context.studies),
+        "losses": verdict.reference_losses(context.results, context.studies["control"]),
         "samples": max((result["samples"] for result in labelled.values()), default=1),
         "outcomes": outcomes(context.rows),
         "caveats": caveats(context),

@@ -4,7 +4,6 @@ from stages.files.records import Row
 from stages.report.wording import (
     BASELINES,
     baseline,
-    count,
     few,
     graded,
     interval,
@@ -14,6 +13,7 @@ from stages.report.wording import (
     percent,
     points,
     power,
+    reference_loss,
     shares,
     signed,
 )
@@ -60,7 +60,8 @@ def _also(results: dict[str, Row]) -> str:
 
 def clause(name: str, result: Row) -> str:
     """The verdict on one set with its counts, without an end."""
-    about, after, before = ABOUT[result["about"]], shares(result, "after"), shares(result, "before").split(" of ")[0]
+    about, after = ABOUT[result["about"]], shares(result, result["after"])
+    before = shares(result, result["before"]).split(" of ")[0]
     if result["verdict"] not in ("better", "worse"):
         return f"{about}, no difference shown on {name}: {after} right, {before} before"
     beside = against(result) if result["verdict"] == "better" else ""
@@ -74,7 +75,7 @@ def against(result: Row) -> str:
     found = result["baselines"]
     if not found:
         return ""
-    what = f"{baseline(result, found['best'])} ({count(found[found['best']]['rate'], result['n'])} of {result['n']:,})"
+    what = f"{baseline(result, found['best'])} ({shares(result, found[found['best']]['rate'])})"
     return {"better": f" and than {what}", "worse": f", but worse than {what},"}.get(
         found["verdict"], f", but not than {what},"
     )
@@ -82,7 +83,7 @@ def against(result: Row) -> str:
 
 def sentence(name: str, result: Row, sets: int = 1) -> str:
     """The result of one set: its verdict, its numbers, and what belongs beside them."""
-    return " ".join([f"{clause(name, result)} ({numbers(result, sets)}).", *warnings(result), *remarks(result, sets)])
+    return " ".join([f"{clause(name, result)} ({numbers(result, sets)}).", *warnings(result), *remarks(result)])
 
 
 def numbers(result: Row, sets: int = 1) -> str:
@@ -104,9 +105,9 @@ def _warning(found: Row) -> str:
     return WARNINGS[found["code"]].format(**said)
 
 
-def remarks(result: Row, sets: int = 1) -> list[str]:
+def remarks(result: Row) -> list[str]:
     """What belongs beside one set's verdict, a sentence each."""
-    said = [parting(result, result["p_corrected"], sets), power(result), graded(result)]
+    said = [parting(result, result["p_corrected"]), power(result), graded(result)]
     return [one for one in said if one]
 
 
@@ -138,7 +139,7 @@ def recipe(results: dict[str, Row], study: Row | None) -> list[str]:
     if not study:
         return ["This is one adapter, of one training seed; what the recipe gives, make seeds tells."]
     return [
-        f"The recipe{f' on {label(name)}' if len(results) > 1 else ''}, over {len(study['seeds'])} training seeds: "
+        f"The recipe{f' on {label(name)}' if len(results) > 1 else ''}, {len(study['seeds'])} training seeds: "
         f"{_recipe(study['sets'][name]['recipe'])}"
         for name in results
         if name in study["sets"]
@@ -154,10 +155,23 @@ def _recipe(found: Row) -> str:
     )
 
 
-def control(study: Row, name: str) -> str:
-    """The points that completions swapped between questions gain: they teach nothing but form."""
+def control(study: Row, name: str, result: Row) -> str:
+    """What completions swapped between questions gain, which teach nothing but form; of open ones, in the loss."""
     found = study["sets"].get(name)
-    return signed(100 * found["diff"]) if found else "–"
+    if not found or (result["weak"] and not found.get("reference_loss")):
+        return "–"
+    return f"{signed(found['reference_loss']['diff'], 2)} nats" if result["weak"] else signed(100 * found["diff"])
+
+
+def reference_losses(results: dict[str, Row], study: Row | None) -> list[str]:
+    """How likely the reference texts became, a sentence a set where it was measured, and the control's part."""
+    said = []
+    for name, result in results.items():
+        loss = ((study or {"sets": {}})["sets"].get(name) or {}).get("reference_loss")
+        of_form = f" The control’s changes by {signed(loss['diff'], 3)} nats: that is form." if loss else ""
+        if result["reference_loss"]:
+            said.append(f"{label(name)}: {reference_loss(result['reference_loss'])}{of_form}")
+    return said
 
 
 def views(result: Row) -> list[tuple[str, Row]]:

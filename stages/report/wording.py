@@ -39,9 +39,9 @@ def signed(value: float, digits: int = 1) -> str:
     return text[1:] if float(text) == 0 else text.replace("-", "−")
 
 
-def shares(result: Row, arm: str) -> str:
-    """How many questions an arm answered right; with several samples, which share on average."""
-    return f"{count(result[arm], result['n'])} of {result['n']:,}" if result["samples"] == 1 else percent(result[arm])
+def shares(result: Row, rate: float) -> str:
+    """How many of the questions a rate is; with several samples, the rate itself."""
+    return f"{count(rate, result['n'])} of {result['n']:,}" if result["samples"] == 1 else percent(rate)
 
 
 def baseline(result: Row, name: str, *, short: bool = False) -> str:
@@ -106,12 +106,12 @@ def few(result: Row) -> str:
     return f"With {of}, fewer than {FEW}, a verdict is a hint, not a result." if result["few"] else ""
 
 
-def parting(result: Row, p: float, sets: int = 1) -> str:
+def parting(result: Row, p: float) -> str:
     """Why a verdict is not what the interval, or p, alone would say; empty where they agree."""
     if result["verdict"] in ("better", "worse"):
         return ""
     if result["ci_low"] > 0 or result["ci_high"] < 0:
-        return f"The interval, of this set alone, holds no 0; after the correction for {sets} sets, p is above 0.05."
+        return "The interval, of this set alone, holds no 0; after its correction, p is above 0.05."
     return "p is at most 0.05, but the interval holds 0, and a verdict needs both." if p <= ALPHA else ""
 
 
