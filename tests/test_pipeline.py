@@ -126,7 +126,9 @@ def asked(clone, stage):
 
 
 def test_a_free_question_or_another_set_trains_nothing_and_asks_only_what_is_new(clone):
-    (clone / "data/input/mine.jsonl").write_text('{"q": "What is 2 + 2?", "a": "4"}\n{"q": "And 3 + 3?", "a": "6"}\n')
+    mine = [("What is 4 + 4?", "8"), ("And 9 + 9?", "18"), ("And 3 + 3?", "6")]  # the last is of the test split
+    lines = [json.dumps({"q": question, "a": answer}) + "\n" for question, answer in mine]
+    (clone / "data/input/mine.jsonl").write_text("".join(lines))
     entry = """evaluation_sets:
   - name: mine
     kind: number
@@ -140,9 +142,9 @@ def test_a_free_question_or_another_set_trains_nothing_and_asks_only_what_is_new
     expected = ["fetch_dataset", "format_prompts", "baseline_infer", "post_infer", "compare"]
     for old, new, count in (
         ("free_questions:\n", "free_questions:\n  - Is this new?\n", 1),
-        ("evaluation_sets: []\n", entry, 2),
+        ("evaluation_sets:\n  []\n", entry, 2),
         ("rows: 10\n", "rows: 1\n", 0),
-        (entry.replace("rows: 10", "rows: 1"), "evaluation_sets: []\n", 0),
+        (entry.replace("rows: 10", "rows: 1"), "evaluation_sets:\n  []\n", 0),
     ):
         before = {stage: asked(clone, stage) for stage in ("baseline_infer", "post_infer")}
         edit(clone, "params.yaml", old, new)
