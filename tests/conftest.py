@@ -165,9 +165,11 @@ def two_clones(place):
     (first / "unknown.txt").write_text("unknown")
     dirty = run(first, "git", "status", "--porcelain").stdout.splitlines()
     done = run(first, "dvc", "repro", **mine, WANDB_MODE="offline")
+    changed = run(first, "git", "status", "--porcelain").stdout.splitlines()
     commit(first, "tiny")
     second = place / "a deeper folder" / "with ünusual name" / "second"
     verified = run(first, sys.executable, "-m", "tests.verify", str(second), check=False, **secrets)
     return SimpleNamespace(
-        first=first, second=second, home=home, secrets=secrets, done=done, verified=verified, dirty=sorted(dirty)
-    )
+        first=first, second=second, home=home, secrets=secrets, done=done, verified=verified,
+        dirty=sorted(dirty), changed=changed,
+    )  # fmt: skip

@@ -2,28 +2,30 @@
 
 import json
 import re
+import shutil
 
 import pytest
 
-from tests.clones import commit, outputs, run, working_tree
+from tests.clones import commit, outputs, run
 from tests.test_dvc import ORDER
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
+pytestmark = pytest.mark.slow  # each test goes on from what the one before left: `--dist loadfile` keeps them together
+
+
+def ran(out):
+    """The stages that a run of DVC says it ran."""
+    return [name for name in ORDER if f"Running stage '{name}'" in out]
 
 
 def repro(clone):
     """The stages that a `dvc repro` ran."""
-    out = run(clone, "dvc", "repro").stdout
-    return [name for name in ORDER if f"Running stage '{name}'" in out]
+    return ran(run(clone, "dvc", "repro").stdout)
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory):
-    """The working tree's files as a fresh repository, with the tiny preset, after a first `dvc repro`."""
-    clone = working_tree(tmp_path_factory.mktemp("clone") / "project with a space")
-    run(clone, "python", "-m", "stages.params", "use", "tiny")
-    assert repro(clone) == ORDER
-    return clone
+def clone(clones, tmp_path_factory):
+    """A copy of the first clone after its first `dvc repro`, where all is committed."""
+    return shutil.copytree(clones.first, tmp_path_factory.mktemp("clone") / "project with a space", symlinks=True)
 
 
 def edit(clone, name, old, new):
@@ -33,7 +35,8 @@ def edit(clone, name, old, new):
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
-def test_everything_is_written(clone):
+def test_everything_runs_and_is_written(clones, clone):
+    assert ran(clones.done.stdout) == ORDER
     compare = json.loads((clone / "metrics/compare.json").read_text())
     assert {"n", "before", "after", "diff", "ci_low", "ci_high"} <= set(compare["heldout"])
     assert compare["heldout"]["n"] == 8
@@ -65,23 +68,24 @@ def test_a_second_repro_runs_nothing(clone):
     assert "Data and pipelines are up to date." in run(clone, "dvc", "repro").stdout
 
 
-def test_git_is_clean_but_for_metrics_lock_and_params(clone):
-    changed = {line[3:].split("/")[0] for line in run(clone, "git", "status", "--porcelain").stdout.splitlines()}
-    assert changed <= {"metrics", "dvc.lock", "params.yaml"}
+def test_git_is_clean_but_for_metrics_lock_params_and_what_was_changed_before(clones):
+    changed = {line[3:].split("/")[0] for line in clones.changed}
+    assert changed <= {"metrics", "dvc.lock", "params.yaml", "staged.txt", "unknown.txt"}
 
 
-def test_a_changed_learning_rate_reruns_training_and_what_follows(clone):
-    edit(clone, "params.yaml", "learning_rate: 2.0e-2", "learning_rate: 1.0e-2")
-    assert repro(clone) == ["finetune_lora", "post_infer", "compare"]
+def test_an_experiment_with_another_learning_rate_reruns_training_and_what_follows(clone):
+    out = run(clone, "dvc", "exp", "run", "-S", "training.learning_rate=5e-5").stdout
+    assert ran(out) == ["finetune_lora", "post_infer", "compare"]
+    assert "5e-05" in run(clone, "dvc", "exp", "show", "--csv").stdout
 
 
 def test_a_param_changed_back_comes_from_the_run_cache_here_and_in_another_clone(clone, tmp_path):
     """compare runs again: DVC's run cache keeps no stage with a report that Git keeps."""
-    edit(clone, "params.yaml", "learning_rate: 1.0e-2", "learning_rate: 2.0e-2")
+    run(clone, "git", "checkout", "-q", "params.yaml")
     assert repro(clone) == ["compare"]
     remote = tmp_path / "remote"
     run(clone, "dvc", "remote", "add", "-d", "folder", str(remote))
-    commit(clone, "a learning rate")
+    commit(clone, "a remote")
     run(clone, "dvc", "push", "-q", "--run-cache")
     other = tmp_path / "other"
     run(clone, "git", "clone", "-q", ".", str(other))
@@ -89,32 +93,33 @@ def test_a_param_changed_back_comes_from_the_run_cache_here_and_in_another_clone
     assert repro(other) == []
     edit(other, "params.yaml", "learning_rate: 2.0e-2", "learning_rate: 3.0e-2")
     assert repro(other) == ["finetune_lora", "post_infer", "compare"]
-    edit(other, "params.yaml", "learning_rate: 3.0e-2", "learning_rate: 2.0e-2")
+    run(other, "git", "checkout", "-q", "params.yaml")
     assert repro(other) == ["compare"]
     assert outputs(other) == outputs(clone)
 
 
-WORDING = [  # file, a text in it, and what an edit of it makes stale
-    ("stages/files/errors.py", "run `dvc repro`, which makes it again", []),
-    ("stages/params/__init__.py", "add it (presets/cpu.yaml", []),
-    ("stages/model/model_errors.py", "choose another model", []),
-    ("stages/model/architecture.py", "leave one out", []),
-    ("stages/data/data_errors.py", "convert the file", []),
-    ("stages/generate/generation_errors.py", "ask shorter questions", []),
-    ("stages/train/training_errors.py", "lower training.learning_rate", []),
-    ("stages/runtime/stage.py", "goes on from here", []),
-    ("stages/runtime/tracking.py", "training goes on without it", []),
-    ("stages/report/caveats.py", "research software", ["compare"]),
+WORDING = [  # file, and a text in it whose edit makes nothing stale
+    ("stages/files/errors.py", "run `dvc repro`, which makes it again"),
+    ("stages/params/__init__.py", "add it (presets/cpu.yaml"),
+    ("stages/model/model_errors.py", "choose another model"),
+    ("stages/model/architecture.py", "leave one out"),
+    ("stages/data/data_errors.py", "convert the file"),
+    ("stages/generate/generation_errors.py", "ask shorter questions"),
+    ("stages/train/training_errors.py", "lower training.learning_rate"),
+    ("stages/runtime/stage.py", "goes on from here"),
+    ("stages/runtime/tracking.py", "training goes on without it"),
 ]
 
 
 def test_another_wording_runs_nothing_but_the_report(clone):
     """The text of an error, the signal handler, tracking and the report's page."""
-    repro(clone)
-    for name, text, stale in WORDING:
+    for name, text in WORDING:
         edit(clone, name, text, text.upper())
-        assert repro(clone) == stale, name
-        run(clone, "git", "checkout", "-q", name)
+    assert run(clone, "dvc", "status").stdout == "Data and pipelines are up to date.\n"  # or the stale files' names
+    assert repro(clone) == []
+    edit(clone, "stages/report/caveats.py", "research software", "RESEARCH SOFTWARE")
+    assert repro(clone) == ["compare"]
+    run(clone, "git", "checkout", "-q", "stages")
     assert repro(clone) == ["compare"]
 
 
@@ -140,24 +145,22 @@ def test_a_free_question_or_another_set_trains_nothing_and_asks_only_what_is_new
     rows: 10
 """
     expected = ["fetch_dataset", "format_prompts", "baseline_infer", "post_infer", "compare"]
-    for old, new, count in (
-        ("free_questions:\n", "free_questions:\n  - Is this new?\n", 1),
-        ("evaluation_sets:\n  []\n", entry, 2),
-        ("rows: 10\n", "rows: 1\n", 0),
-        (entry.replace("rows: 10", "rows: 1"), "evaluation_sets:\n  []\n", 0),
+    question = ("free_questions:\n", "free_questions:\n  - Is this new?\n")
+    for edits, count in (
+        ([question, ("evaluation_sets:\n  []\n", entry)], 3),
+        ([("rows: 10\n", "rows: 1\n")], 0),
+        ([(entry.replace("rows: 10", "rows: 1"), "evaluation_sets:\n  []\n")], 0),
     ):
         before = {stage: asked(clone, stage) for stage in ("baseline_infer", "post_infer")}
-        edit(clone, "params.yaml", old, new)
-        ran = repro(clone)
-        assert set(ran) <= set(expected), (new, ran)
+        for old, new in edits:
+            edit(clone, "params.yaml", old, new)
+        stages = repro(clone)
+        assert set(stages) <= set(expected), (edits, stages)
         for stage, number in before.items():
-            assert asked(clone, stage) == number + count, (new, stage)
-    run(clone, "git", "checkout", "-q", "params.yaml")
+            assert asked(clone, stage) == number + count, (edits, stage)
 
 
 def test_the_answers_that_are_found_again_are_those_of_a_run_from_nothing(clone, tmp_path):
-    edit(clone, "params.yaml", "free_questions:\n", "free_questions:\n  - Is this new?\n")
-    repro(clone)
     fresh = tmp_path / "fresh"
     run(clone, "git", "clone", "-q", ".", str(fresh))
     (fresh / "params.yaml").write_bytes((clone / "params.yaml").read_bytes())
@@ -188,11 +191,3 @@ def test_a_bad_param_stops_in_one_line_and_the_way_back_takes_seconds(clone):
     edit(clone, "params.yaml", "num_train_epochs: many", "num_train_epochs: 4")
     assert repro(clone) == []
     assert outputs(clone) == before
-
-
-def test_an_experiment_runs_from_the_command_line(clone):
-    repro(clone)
-    commit(clone, "tiny")
-    out = run(clone, "dvc", "exp", "run", "-S", "training.learning_rate=5e-5").stdout
-    assert [name for name in ORDER if f"Running stage '{name}'" in out] == ["finetune_lora", "post_infer", "compare"]
-    assert "5e-05" in run(clone, "dvc", "exp", "show", "--csv").stdout
