@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from stages.files import errors, records
+from stages.params.data_schema import FilesEvaluationSet, HubEvaluationSet, PackageEvaluationSet
 from stages.params.schema import Params
 from stages.runtime import stage
 
@@ -102,13 +103,19 @@ def revisions(params: Params) -> dict[str, str]:
         "hub": f"{dataset.hub.path} ({dataset.hub.name}, {dataset.hub.split}) at {dataset.hub.revision}",
         "files": ", ".join(dataset.files.data_files),
     }
-    further = {
-        f"evaluation set {one.name}": f"{one.hub.path} ({one.hub.split}) at {one.hub.revision}"
-        if one.source == "hub"
-        else ", ".join(one.data_files)
-        for one in params.evaluation_sets
-    }
+    further = {f"evaluation set {one.name}": _revision(one) for one in params.evaluation_sets}
     return {"base model": models[params.model.source], "dataset": datasets[dataset.source], **further}
+
+
+def _revision(one: HubEvaluationSet | FilesEvaluationSet | PackageEvaluationSet) -> str:
+    match one.source:
+        case "hub":
+            return f"{one.hub.path} ({one.hub.split}) at {one.hub.revision}"
+        case "package":
+            package = one.package
+            return f"{package.name} {', '.join(package.data_files)}, SHA-256 {package.sha256}"
+        case "files":
+            return ", ".join(one.data_files)
 
 
 if __name__ == "__main__":
