@@ -68,15 +68,17 @@ def answers(clone: Path) -> None:
 
     held = []
     for number, row in enumerate(islice(builtin.rows(2), ANSWERS)):
-        held.append({"id": f"{number:016x}", "set": "heldout", "kind": "number", **row})
+        held.append({"id": f"{number:016x}", "set": "heldout", "kind": "number", "split": "validation", **row})
+    free = [row for row in records.read(clone / "data/raw/evaluation.jsonl") if row["set"] == "free"]
     records.write(clone / "data/raw/heldout.jsonl", held)
     for arm, every in (("baseline", 3), ("post", 2)):
         made = []
         for number, row in enumerate(held):
             text = f"<think>\n{row['reasoning']}\n</think>\n{row['response'] if number % every else 'Perhaps 99.'}"
-            made.append({"id": row["id"], "set": "heldout", "text": text, "tokens": 200, "finish_reason": "stop"})
-        for number in range(2):  # the free questions of params.yaml
-            made.append({"id": str(number), "set": "free", "text": "No.", "tokens": 2, "finish_reason": "stop"})
+            made.append({"id": row["id"], "set": "heldout", "text": text, "tokens": 200})
+        made += [{"id": row["id"], "set": "free", "text": "No.", "tokens": 2} for row in free]
+        for row in made:
+            row.update(sample=0, finish_reason="stop", thinking_cut=False)
         records.write(clone / f"data/answers/{arm}.jsonl", made)
 
 

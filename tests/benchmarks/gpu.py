@@ -239,7 +239,7 @@ def generate(
         return graph
 
     steps.Steps._capture = timed
-    list(continuous_batching.generate(model, prompts[:1], generation, [16]))
+    list(continuous_batching.generate(model, prompts[:1], generation, [16], [0]))
     torch.cuda.synchronize()
     if profile:
         from torch.profiler import ProfilerActivity
@@ -247,13 +247,13 @@ def generate(
 
         size = generation.batch_size
         with record(activities=[ProfilerActivity.CUDA]) as seen:
-            list(continuous_batching.generate(model, prompts[:size], generation, [40] * size))
+            list(continuous_batching.generate(model, prompts[:size], generation, [40] * size, list(range(size))))
         print(seen.key_averages().table(sort_by="self_cuda_time_total", row_limit=20, max_name_column_width=70))
         return {}
     model.cache.clear()
     steps.Slots = lambda whole, size, _: slots(whole, size, longest)
     warm, start, tokens = 0.0, time.perf_counter(), 0
-    for piece in continuous_batching.generate(model, prompts, generation, limits):
+    for piece in continuous_batching.generate(model, prompts, generation, limits, list(range(len(prompts)))):
         tokens += len(piece.token_ids)
     torch.cuda.synchronize()
     seconds = time.perf_counter() - start - warm
