@@ -49,7 +49,7 @@ def main(params: Params) -> str:
     ids: dict[str, list[str]] = {}
     for row in rows:
         ids.setdefault(row["set"], []).append(row["record"]["id"])
-    looks = studies.looks(studies.LEDGER, params, ids)
+    looks = studies.looks(studies.LEDGER, params, ids, (row["id"] for row in records.read(TRAIN)))
     training = [row for row in records.read(TRAIN) if "answer" in row]
     results = comparison.summarise(rows, params.grading, training=training, split=split, looks=looks)
     results = comparison.rounded(results)

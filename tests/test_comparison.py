@@ -127,6 +127,20 @@ def test_one_sample_has_exact_tests_and_several_have_means(both):
     assert (type(one["after"]["correct"]), type(two["after"]["correct"])) == (bool, float)
 
 
+@pytest.mark.parametrize("groups", [None, "g"])
+def test_several_samples_that_change_nothing_have_the_interval_of_one_that_does_not(both, groups):
+    texts, results = [right(i) if i % 2 else wrong(i) for i in range(40)], []
+    for count in (1, 4):
+        found = [[one] * count for one in texts]
+        rows = both(found, found, count=count)
+        for i, row in enumerate(rows):
+            row["record"] |= {"group": f"g{i // 2}"} if groups else {}
+        results.append(comparison.summarise(rows, GRADING)["heldout"])
+    intervals = [(one["ci_low"], one["ci_high"], one["p_value"]) for one in results]
+    assert intervals[0] == intervals[1]
+    assert intervals[0][0] < -0.05 < 0.05 < intervals[0][1]
+
+
 @pytest.mark.parametrize(
     ("written", "correct", "passed"),
     [

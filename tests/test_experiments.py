@@ -16,6 +16,7 @@ from stages.experiments import __main__ as experiments
 from stages.experiments import runs, study
 from stages.files import records
 from stages.files.errors import UserError
+from stages.report import verdict
 from tests.clones import BIN, NOT_PASSED_ON, ROOT, run
 
 IDS = [records.fingerprint(number) for number in range(100)]
@@ -87,6 +88,24 @@ def test_a_look_counts_by_configuration_whatever_the_set_is_called_or_cut_to(tmp
     path = ledger(tmp_path / "ledger.jsonl", scaled, mine, renamed, mine, unlike, scaled)
     assert studies.looks(path, asked_test, {"heldout": IDS, "medqa": ["m"]}) == {"heldout": 3, "medqa": 1}
     assert studies.configuration(tiny) == studies.configuration(asked_test)
+
+
+def test_other_rows_to_learn_from_are_another_look(tmp_path, tiny, asked_test):
+    path = ledger(tmp_path / "ledger.jsonl", *(studies.look(tiny, {"heldout": IDS}, rows) for rows in ("ab", "ac")))
+    assert studies.looks(path, asked_test, {"heldout": IDS}, iter("ba")) == {"heldout": 2}
+    with pytest.raises(UserError, match="run `make verdict`"):
+        studies.looks(path, asked_test, {"heldout": IDS}, "ad")
+
+
+@pytest.mark.parametrize(("group", "n"), [(None, 1), ("g", 2)])
+def test_one_question_or_group_has_rates_and_no_recipe(group, n):
+    rows = [
+        {"set": "mine", "record": {"id": str(i)}, "before": {"correct": 0.0}, "after": {"correct": 1.0}}
+        for i in range(n)
+    ]
+    known = {("mine", str(i)): group for i in range(n)}
+    assert study._recipe("mine", {42: rows, 43: rows}, known) == {"after": [1.0, 1.0], "recipe": None}
+    assert verdict.recipe({"mine": {}}, {"seeds": [42, 43], "sets": {"mine": {"recipe": None}}}) == []
 
 
 @pytest.mark.parametrize("text", ["<<<<<<< ours", "[]", '{"configuration": "a"}', '{"configuration": 1, "sets": {}}'])

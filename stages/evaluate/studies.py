@@ -48,26 +48,27 @@ def key(params: Params, rows: Iterable[Row]) -> str:
     return records.fingerprint([params.model_dump(mode="json"), graded])
 
 
-def configuration(params: Params) -> str:
-    """The name of all that a person may have chosen by looking: every param but the split."""
+def configuration(params: Params, learned: Iterable[str] = ()) -> str:
+    """The name of all that a person may have chosen by looking: every param but the split, and the training rows."""
     values = params.model_dump(mode="json")
     del values["evaluation"]["split"]
-    return records.fingerprint(values)
+    return records.fingerprint([values, sorted(learned)])
 
 
-def look(params: Params, ids: Mapping[str, Iterable[str]]) -> Row:
-    """The ledger's line for a look at these test questions, ids by set."""
-    return {"configuration": configuration(params), "sets": {name: _sketch(of) for name, of in ids.items()}}
+def look(params: Params, ids: Mapping[str, Iterable[str]], learned: Iterable[str] = ()) -> Row:
+    """The ledger's line for a look at these test questions, ids by set; `learned` are the ids of training rows."""
+    sets = {name: _sketch(of) for name, of in ids.items()}
+    return {"configuration": configuration(params, learned), "sets": sets}
 
 
-def looks(path: Path, params: Params, ids: Mapping[str, Iterable[str]]) -> dict[str, int]:
+def looks(path: Path, params: Params, ids: Mapping[str, Iterable[str]], learned: Iterable[str] = ()) -> dict[str, int]:
     """In how many configurations the questions of each set have been looked at; all 1 on validation.
 
     Raises UserError where the ledger is damaged, or does not hold this configuration's look at the test split.
     """
     if params.evaluation.split != "test":
         return dict.fromkeys(ids, 1)
-    lines, mine, counts = ledger(path), look(params, ids), {}
+    lines, mine, counts = ledger(path), look(params, ids, learned), {}
     for name, sketch in mine["sets"].items():
         asked = {line["configuration"] for line in lines if _shared(sketch, line)}
         if mine["configuration"] not in asked:

@@ -54,6 +54,10 @@ def _compared(before: list[Any], after: list[Any], seed: int, groups: Groups) ->
     if not all(isinstance(one, bool) for one in (*before, *after)):
         before, after = list(map(float, before)), list(map(float, after))
     result = asdict(statistics.paired(before, after, seed=seed, groups=groups))
+    if before == after:  # shares that are all equal have no spread: the interval is that of questions without a flip
+        none = [False] * len(before)
+        same = statistics.paired(none, none, seed=seed, groups=groups)
+        result |= {"ci_low": same.ci_low, "ci_high": same.ci_high}
     pairs = list(zip(before, after, strict=True))
     return result | {"fixed": sum(one < two for one, two in pairs), "broken": sum(one > two for one, two in pairs)}
 

@@ -14,7 +14,7 @@ from stages.params.schema import Params
 from stages.runtime import identity
 
 INPUT = "data/input"
-CAUSES = ("stages/", INPUT)
+CAUSES = ("stages/", INPUT, "metrics/ledger.jsonl")
 
 children: list[subprocess.Popen] = []
 INTERRUPTED = "interrupted: the same command goes on from here"

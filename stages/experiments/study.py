@@ -17,6 +17,7 @@ from stages.files.records import Row
 from stages.params.schema import Params
 
 RAW = (Path("data/raw/heldout.jsonl"), Path("data/raw/evaluation.jsonl"))
+TRAIN = Path("data/raw/train.jsonl")
 ANSWERS, COMPARE = Path("metrics/answers.csv"), Path("metrics/compare.json")
 VERDICT = Path("metrics/verdict")
 SHOWN = ("report.html", "report.md", "scores.json", "compare.json", "answers.csv")
@@ -45,16 +46,18 @@ def seeds(params: Params, wanted: str) -> str:
     return f"right after training with seeds {', '.join(map(str, found))}: {'; '.join(rates)}"
 
 
-def _recipe(name: str, found: dict[int, list[Row]], groups: dict[tuple[str, str], str | None]) -> Row:
+def _recipe(name: str, found: dict[int, list[Row]], known: dict[tuple[str, str], str | None]) -> Row:
     """One set's rates by seed, and its recipe over seeds and questions."""
     by_seed = [[row for row in rows if row["set"] == name] for rows in found.values()]
     asked = [[row["record"]["id"] for row in rows] for rows in by_seed]
     if any(ids != asked[0] for ids in asked):
         raise UserError(f"{name}: seeds were asked different questions: `dvc repro`, then run this again")
-    of = [groups[name, one] for one in asked[0]]
+    of = [known[name, one] for one in asked[0]]
     differences = [[row["after"]["correct"] - row["before"]["correct"] for row in rows] for rows in by_seed]
     after = [sum(row["after"]["correct"] for row in rows) / len(rows) for rows in by_seed]
-    return {"after": after, "recipe": asdict(recipe(differences, None if None in of else of))}
+    groups = None if None in of else of
+    enough = len(set(groups or asked[0])) > 1  # a set of one question says nothing of others
+    return {"after": after, "recipe": asdict(recipe(differences, groups)) if enough else None}
 
 
 def control(params: Params) -> str:
@@ -94,12 +97,13 @@ def verdict(params: Params) -> str:
     for row in (row for path in RAW for row in records.read(path)):
         if row.get("split") == "test":
             ids[row["set"]].append(row["id"])
-    line = studies.look(params, ids)
+    learned = [row["id"] for row in records.read(TRAIN)]
+    line = studies.look(params, ids, learned)
     if line not in studies.ledger(studies.LEDGER):
         # Before the look: one that is killed in its middle may have been seen.
         known = [one for one in studies.LEDGER.read_text(encoding="utf-8").splitlines() if one.strip()]
         records.write_text(studies.LEDGER, "\n".join([*known, records.line(line)]))
-    looks = studies.looks(studies.LEDGER, test, ids)
+    looks = studies.looks(studies.LEDGER, test, ids, learned)
     commit = runs.experiment("study-verdict", test, "evaluation.split=test")
     for name in SHOWN:
         records.write_text(VERDICT / name, runs.show(commit, f"metrics/{name}"))

@@ -142,7 +142,7 @@ def recipe(results: dict[str, Row], study: Row | None) -> list[str]:
         f"The recipe{f' on {label(name)}' if len(results) > 1 else ''}, {len(study['seeds'])} training seeds: "
         f"{_recipe(study['sets'][name]['recipe'])}"
         for name in results
-        if name in study["sets"]
+        if study["sets"].get(name, {}).get("recipe")
     ]
 
 
