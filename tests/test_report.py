@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.evaluate import comparison, samples, seeds, thinking, validity
+from stages.evaluate import comparison, samples, thinking, validity
+from stages.experiments import seeds
 from stages.params.schema import Grading
 from stages.report import charts, display, page, plots, questions, tables, verdict, wording
 from stages.report.context import Context, outcomes
@@ -133,6 +134,16 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         self.text += data
+
+
+def test_a_set_without_a_question_in_the_split_is_named():
+    kept = {"train": 40, "heldout": {"validation": 20, "test": 19}, "mine": {"validation": 0, "test": 2}}
+    found = context(sample())
+    found.dataset["kept"] = kept
+    said = "mine: no question of it is in the validation split, so it has no verdict here; it needs more rows."
+    assert said in page.markdown(found)
+    assert said in Page(page.html(found)).text
+    assert "no verdict here" not in page.markdown(context(sample()))
 
 
 def test_better_is_said_with_counts_points_interval_and_p():
@@ -309,6 +320,8 @@ def test_this_adapter_and_the_recipe_are_told_apart():
     alone = Page(page.html(context(rows))).text
     assert "This is one adapter, of one training seed; what the recipe gives, make seeds tells." in alone
     assert "One training run, one seed." in alone
+    (tested,) = verdict.recipe({"a": result(1, 9, split="test")}, None)  # studies are of the validation questions
+    assert tested.endswith("what the recipe gives on the validation questions, make seeds tells.")
 
 
 def test_the_control_s_gain_stands_beside_the_run_s():

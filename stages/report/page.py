@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from stages.files.records import Row
 from stages.report import charts, display, questions, verdict, wording
-from stages.report.caveats import DEVICE, caveats
+from stages.report.caveats import DEVICE, caveats, unasked
 from stages.report.context import OUTCOMES, Context, outcomes
 
 HERE = Path(__file__).parent
@@ -98,7 +98,7 @@ def _common(context: Context, label: Any) -> dict[str, Any]:
     counts = context.dataset["kept"]
     kept = {"learned from": context.prompts["train"]}
     kept |= {
-        f"{wording.label(name)}, {split}": count
+        f"{wording.label(name)} ({split})": count
         for name, splits in counts.items()
         if name != "train"
         for split, count in splits.items()
@@ -112,7 +112,7 @@ def _common(context: Context, label: Any) -> dict[str, Any]:
         "device": DEVICE,
         "headline": verdict.headline(labelled),
         "sentences": [verdict.sentence(name, result, len(labelled)) for name, result in labelled.items()],
-        "lines": verdict.lines(context.results, context.studies),
+        "lines": [*unasked(context), *verdict.lines(context.results, context.studies)],
         "losses": verdict.reference_losses(context.results, context.studies["control"]),
         "samples": max((result["samples"] for result in labelled.values()), default=1),
         "outcomes": outcomes(context.rows),

@@ -137,7 +137,9 @@ def standing(results: dict[str, Row]) -> list[str]:
 def recipe(results: dict[str, Row], study: Row | None) -> list[str]:
     """What the recipe gives over several training seeds, a sentence a set; or that one seed is no recipe."""
     if not study:
-        return ["This is one adapter, of one training seed; what the recipe gives, make seeds tells."]
+        tested = any(one["split"] == "test" for one in results.values())
+        where = " on the validation questions" if tested else ""
+        return [f"This is one adapter, of one training seed; what the recipe gives{where}, make seeds tells."]
     return [
         f"The recipe{f' on {label(name)}' if len(results) > 1 else ''}, {len(study['seeds'])} training seeds: "
         f"{_recipe(study['sets'][name]['recipe'])}"
