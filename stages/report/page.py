@@ -38,11 +38,7 @@ def html(context: Context) -> str:
     return environment.get_template("page.html.j2").render(
         _common(context, wording.label),
         charts={name: Markup(chart) for name, chart in charts.all_of(context).items()},
-        warnings=[
-            f"{wording.label(name)}: {said}" if len(context.results) > 1 else said
-            for name, result in context.results.items()
-            for said in verdict.warnings(result)
-        ],
+        warnings=_warnings(context.results),
         remarks={wording.label(name): verdict.remarks(result) for name, result in context.results.items()},
         questions=[questions.question(row, number, shown, context.tags) for number, row in enumerate(context.rows, 1)],
         free=[questions.free(row, number, context.tags) for number, row in enumerate(context.free, 1)],
@@ -54,6 +50,15 @@ def html(context: Context) -> str:
         policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
         "base-uri 'none'; form-action 'none'",
     )
+
+
+def _warnings(results: dict[str, Row]) -> list[str]:
+    """Each warning once, behind the names of the sets that it is about."""
+    found: dict[str, list[str]] = {}
+    for name, result in results.items():
+        for said in verdict.warnings(result):
+            found.setdefault(said, []).append(wording.label(name))
+    return [f"{', '.join(names)}: {said}" if len(results) > 1 else said for said, names in found.items()]
 
 
 def markdown(context: Context) -> str:
