@@ -40,6 +40,7 @@ def main(params: Params) -> str:
     from stages.evaluate import comparison, studies
     from stages.evaluate.thinking import Tags
     from stages.report import page, plots, tables, verdict, wording
+    from stages.report.caveats import unasked
     from stages.report.context import Context
 
     prompts = json.loads(read(PROMPTS))
@@ -79,7 +80,8 @@ def main(params: Params) -> str:
         records.write_text(PLOTS / f"{name}.svg", chart)
     records.write_text(REPORT, page.html(context))
     records.write_text(SUMMARY, page.markdown(context))
-    return " ".join(verdict.sentence(wording.label(name), one, len(results)) for name, one in results.items())
+    said = [verdict.sentence(wording.label(name), one, len(results)) for name, one in results.items()]
+    return " ".join([*said, *unasked(context)])
 
 
 def read(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stages.evaluate import comparison
+from stages.evaluate import comparison, statistics, summary
 from stages.files import records
 from stages.files.errors import UserError
 from stages.params.schema import Grading
@@ -120,6 +120,13 @@ def test_the_question_is_the_unit_of_several_samples(both):
     assert result["asked_share"] == {"before": 0, "after": 0.25}
     assert result["after_form"]["reasons"] == {"no answer stated": 30, "wrong": 30}
     assert (result["pass_at_k"]["after"], result["majority"]["after"]) == (1, 1)
+
+
+def test_an_interval_of_shares_ends_at_one_hundred_points():
+    before, after = [0.0, 1.0, 1.0, 0.0, 1 / 3, 0.0], [1.0, 0.0, 0.0, 0.0, 0.0, 1.0]
+    assert statistics.paired(before, after, seed=42).ci_low < -2
+    found = summary._compared(before, after, 42, None)
+    assert (found["ci_low"], found["ci_high"]) == (-1, 1)
 
 
 def test_one_sample_has_exact_tests_and_several_have_means(both):

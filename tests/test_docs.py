@@ -92,12 +92,24 @@ def test_the_question_of_the_first_screen_is_one_of_the_committed_run():
     assert (row["before_correct"], row["after_correct"]) == ("False", "True")
 
 
-def test_the_result_of_the_readme_is_that_of_the_committed_run():
-    result = json.loads((ROOT / "metrics/compare.json").read_text(encoding="utf-8"))["heldout"]
+def test_the_verdict_of_the_readme_is_that_of_the_committed_test_questions():
+    result = json.loads((ROOT / "metrics/verdict/compare.json").read_text(encoding="utf-8"))["heldout"]
     before, after, diff, low, high = (100 * result[key] for key in ("before", "after", "diff", "ci_low", "ci_high"))
-    assert f"| right | **{before:.1f} %** (" in README
+    written = result["written"]
+    assert f"| right, as asked | **{before:.1f} %** (" in README
     assert f"| **{after:.1f} %** (" in README
+    assert f"| right, as written | {100 * written['before']:.1f} % | {100 * written['after']:.1f} % |" in README
     assert f"**Verdict: {result['verdict']}, {diff:+.1f} points, 95 % CI {low:+.1f} to {high:+.1f}**" in README
+
+
+def test_the_studies_of_the_readme_are_the_committed_ones():
+    studies = json.loads((ROOT / "metrics/studies.json").read_text(encoding="utf-8"))
+    of = {name: study["sets"]["heldout"] for name, study in studies.items()}
+    recipe = of["seeds"]["recipe"]
+    assert f"**{100 * of['control']['diff']:+.1f} points**" in README
+    assert f"**{', '.join(f'{100 * rate:.0f}' for rate in of['seeds']['after'])}** of " in README
+    low, high = (100 * recipe[key] for key in ("ci_low", "ci_high"))
+    assert f"{100 * recipe['diff']:+.1f} points, 95 % CI {low:+.1f} to {high:+.1f}" in README
 
 
 def test_the_speeds_of_the_gpu_page_are_those_of_its_file():

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.evaluate import comparison, samples, seeds, thinking, validity
+from stages.evaluate import comparison, samples, thinking, validity
+from stages.experiments import seeds
 from stages.params.schema import Grading
 from stages.report import charts, display, page, plots, questions, tables, verdict, wording
 from stages.report.context import Context, outcomes
@@ -133,6 +134,16 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         self.text += data
+
+
+def test_a_set_without_a_question_in_the_split_is_named():
+    kept = {"train": 40, "heldout": {"validation": 20, "test": 19}, "mine": {"validation": 0, "test": 2}}
+    found = context(sample())
+    found.dataset["kept"] = kept
+    said = "mine: no question of it is in the validation split, so it has no verdict here; it needs more rows."
+    assert said in page.markdown(found)
+    assert said in Page(page.html(found)).text
+    assert "no verdict here" not in page.markdown(context(sample()))
 
 
 def test_better_is_said_with_counts_points_interval_and_p():
@@ -256,23 +267,40 @@ def test_what_is_unfair_or_weak_is_said_aloud():
         {"code": "cut_off", "before": 0.01, "after": 0.6},
         {"code": "stated", "before": 0.95, "after": 0.33},
         {"code": "unread", "before": 0, "after": 4},
-        {"code": "few", "n": 9},
         {"code": "one_letter", "letter": "<b>", "share": 0.75},
     ]
-    found = result(1, 9, 9, few=True, warnings=codes)
+    found = result(1, 9, 9, warnings=codes)
     assert verdict.warnings(found) == [
         "The token limit cuts 1 % of the answers before, 60 % after: it treats them unequally.",
         "95 % of the answers before state something, 33 % after: one model knows the form asked for.",
         "0 answers before and 4 after state nothing even when asked: they count as wrong.",
-        "With 9 questions, fewer than 30, a verdict is a hint, not a result.",
         "The right answer is <b> in 75 % of the questions: a habit may pass for knowledge.",
     ]
     rows = sample()
     results = comparison.summarise(rows, GRADING)
-    results["heldout"]["warnings"] = codes
+    results["heldout"] |= {"warnings": codes, "few": False}
     html = page.html(context(rows, results=results))
-    assert html.count('<li class="warning">') == 5
+    assert html.count('<li class="warning">') == 4
     assert "is &lt;b&gt; in" in html
+
+
+def test_of_small_sets_it_is_said_once_that_they_are_small():
+    unfair = [{"code": "cut_off", "before": 0.0, "after": 0.6}, {"code": "unread", "before": 0, "after": 4}]
+    small, large = result(1, 9, 9, few=True, warnings=unfair), result(9, 60, 90, "better", warnings=[])
+    hint, unread = verdict.warnings(small)
+    assert hint == "With 9 questions, fewer than 30, a verdict is a hint, not a result."
+    assert unread.startswith("0 answers before and 4 after")
+    alone = verdict.headline({"x": large})
+    assert verdict.headline({"x": large, "y": small}) == (
+        f"{alone} 1 further set of fewer than 30 questions is a hint."
+    )
+    assert verdict.headline({"x": large, "y": small, "z": small}) == (
+        f"{alone} 2 further sets of fewer than 30 questions are hints."
+    )
+    rows = sample()
+    results = comparison.summarise(rows, GRADING)
+    results = {"one": {**results["heldout"], "few": True}, "two": {**results["heldout"], "few": True}}
+    assert page.html(context(rows, results=results)).count("one, two: With") == 1
 
 
 def test_every_warning_of_the_comparison_has_words():
@@ -309,6 +337,8 @@ def test_this_adapter_and_the_recipe_are_told_apart():
     alone = Page(page.html(context(rows))).text
     assert "This is one adapter, of one training seed; what the recipe gives, make seeds tells." in alone
     assert "One training run, one seed." in alone
+    (tested,) = verdict.recipe({"a": result(1, 9, split="test")}, None)  # studies are of the validation questions
+    assert tested.endswith("what the recipe gives on the validation questions, make seeds tells.")
 
 
 def test_the_control_s_gain_stands_beside_the_run_s():

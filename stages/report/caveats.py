@@ -1,6 +1,7 @@
 """What a result does not show."""
 
 from stages.report.context import Context
+from stages.report.wording import label
 
 DEVICE = "This is research software, not a medical device, and nothing it prints is medical advice."
 
@@ -30,6 +31,16 @@ def caveats(context: Context) -> dict[str, str]:
     if context.free:
         said["Free questions prove nothing."] = "They are not graded, and may stand in the training rows."
     return said
+
+
+def unasked(context: Context) -> list[str]:
+    """The sets without a question in the split that was asked, a sentence each."""
+    split = next((result["split"] for result in context.results.values()), "")
+    return [
+        f"{label(name)}: no question of it is in the {split} split, so it has no verdict here; it needs more rows."
+        for name in context.dataset["kept"]
+        if name not in ("train", *context.results)
+    ]
 
 
 def _questions(context: Context) -> dict[str, str]:

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from stages.files.records import Row
 from stages.report import charts, display, questions, verdict, wording
-from stages.report.caveats import DEVICE, caveats
+from stages.report.caveats import DEVICE, caveats, unasked
 from stages.report.context import OUTCOMES, Context, outcomes
 
 HERE = Path(__file__).parent
@@ -38,11 +38,7 @@ def html(context: Context) -> str:
     return environment.get_template("page.html.j2").render(
         _common(context, wording.label),
         charts={name: Markup(chart) for name, chart in charts.all_of(context).items()},
-        warnings=[
-            f"{wording.label(name)}: {said}" if len(context.results) > 1 else said
-            for name, result in context.results.items()
-            for said in verdict.warnings(result)
-        ],
+        warnings=_warnings(context.results),
         remarks={wording.label(name): verdict.remarks(result) for name, result in context.results.items()},
         questions=[questions.question(row, number, shown, context.tags) for number, row in enumerate(context.rows, 1)],
         free=[questions.free(row, number, context.tags) for number, row in enumerate(context.free, 1)],
@@ -54,6 +50,15 @@ def html(context: Context) -> str:
         policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
         "base-uri 'none'; form-action 'none'",
     )
+
+
+def _warnings(results: dict[str, Row]) -> list[str]:
+    """Each warning once, behind the names of the sets that it is about."""
+    found: dict[str, list[str]] = {}
+    for name, result in results.items():
+        for said in verdict.warnings(result):
+            found.setdefault(said, []).append(wording.label(name))
+    return [f"{', '.join(names)}: {said}" if len(results) > 1 else said for said, names in found.items()]
 
 
 def markdown(context: Context) -> str:
@@ -98,7 +103,7 @@ def _common(context: Context, label: Any) -> dict[str, Any]:
     counts = context.dataset["kept"]
     kept = {"learned from": context.prompts["train"]}
     kept |= {
-        f"{wording.label(name)}, {split}": count
+        f"{wording.label(name)} ({split})": count
         for name, splits in counts.items()
         if name != "train"
         for split, count in splits.items()
@@ -112,7 +117,7 @@ def _common(context: Context, label: Any) -> dict[str, Any]:
         "device": DEVICE,
         "headline": verdict.headline(labelled),
         "sentences": [verdict.sentence(name, result, len(labelled)) for name, result in labelled.items()],
-        "lines": verdict.lines(context.results, context.studies),
+        "lines": [*unasked(context), *verdict.lines(context.results, context.studies)],
         "losses": verdict.reference_losses(context.results, context.studies["control"]),
         "samples": max((result["samples"] for result in labelled.values()), default=1),
         "outcomes": outcomes(context.rows),

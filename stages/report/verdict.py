@@ -3,6 +3,7 @@
 from stages.files.records import Row
 from stages.report.wording import (
     BASELINES,
+    FEW,
     baseline,
     few,
     graded,
@@ -11,6 +12,7 @@ from stages.report.wording import (
     p_value,
     parting,
     percent,
+    plural,
     points,
     power,
     reference_loss,
@@ -34,11 +36,16 @@ SAMPLES = "Rates are means over {} samples a question (avg@{})."
 
 
 def headline(results: dict[str, Row]) -> str:
-    """The result of all sets in one sentence; `results` by the names to be shown."""
+    """The result of all sets in a sentence, small ones in a second; `results` by the names to be shown."""
     if not results:
         return "Nothing was graded: there was no held-out question."
     about = "asked" if any(one["about"] == "asked" for one in results.values()) else "written"
     counted = {name: one for name, one in results.items() if one["about"] == about}
+    large = {name: one for name, one in counted.items() if not one["few"]}
+    small = len(counted) - len(large)
+    if large and small:
+        hints = "are hints" if small > 1 else "is a hint"
+        return f"{headline(large)} {plural(small, 'further set')} of fewer than {FEW} questions {hints}."
     if len(counted) == 1:
         return "".join(f"{clause(name, one)}." for name, one in counted.items())
     found = [one["verdict"] for one in counted.values()]
@@ -88,16 +95,17 @@ def sentence(name: str, result: Row, sets: int = 1) -> str:
 
 def numbers(result: Row, sets: int = 1) -> str:
     """The difference, its interval and its p-value, and for what p is corrected."""
-    looks, corrected = result["looks"], []
-    corrected += [f"Holm’s correction for {sets} sets"] * (sets > 1)
+    looks, corrected = result["looks"], [f"Holm’s correction for {sets} sets"] * (sets > 1)
     corrected += [f"Bonferroni’s for {looks} configurations"] * (looks > 1)
     after = f" after {' and '.join(corrected)}" if corrected else ""
     return f"{points(result)}, {p_value(result['p_corrected'])}{after}"
 
 
 def warnings(result: Row) -> list[str]:
-    """What makes a comparison unfair or weak, a sentence each."""
-    return [few(result) if one["code"] == "few" else _warning(one) for one in result["warnings"]]
+    """What makes a comparison unfair or weak, a sentence each; of a small set, that it is small says enough."""
+    if result["few"]:
+        return [few(result)] + [_warning(one) for one in result["warnings"] if one["code"] == "unread"]
+    return [_warning(one) for one in result["warnings"]]
 
 
 def _warning(found: Row) -> str:
@@ -107,8 +115,7 @@ def _warning(found: Row) -> str:
 
 def remarks(result: Row) -> list[str]:
     """What belongs beside one set's verdict, a sentence each."""
-    said = [parting(result, result["p_corrected"]), power(result), graded(result)]
-    return [one for one in said if one]
+    return list(filter(None, [parting(result, result["p_corrected"]), power(result), graded(result)]))
 
 
 def lines(results: dict[str, Row], studies: Row) -> list[str]:
@@ -137,7 +144,9 @@ def standing(results: dict[str, Row]) -> list[str]:
 def recipe(results: dict[str, Row], study: Row | None) -> list[str]:
     """What the recipe gives over several training seeds, a sentence a set; or that one seed is no recipe."""
     if not study:
-        return ["This is one adapter, of one training seed; what the recipe gives, make seeds tells."]
+        tested = any(one["split"] == "test" for one in results.values())
+        where = " on the validation questions" if tested else ""
+        return [f"This is one adapter, of one training seed; what the recipe gives{where}, make seeds tells."]
     return [
         f"The recipe{f' on {label(name)}' if len(results) > 1 else ''}, {len(study['seeds'])} training seeds: "
         f"{_recipe(study['sets'][name]['recipe'])}"

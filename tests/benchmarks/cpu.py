@@ -45,8 +45,9 @@ class Clock(TrainerCallback):
 
 
 def prompts() -> list[records.Row]:
-    """The committed run's questions."""
-    return [row for path in baseline_infer.PROMPTS for row in records.read(path)]
+    """The committed run's questions: those of the validation split."""
+    rows = [row for path in baseline_infer.PROMPTS for row in records.read(path)]
+    return [row for row in rows if row.get("split") != "test"]
 
 
 def notebook_answers(checked: Params) -> float:
