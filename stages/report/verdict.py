@@ -150,8 +150,8 @@ def recipe(results: dict[str, Row], study: Row | None) -> list[str]:
     return [
         f"The recipe{f' on {label(name)}' if len(results) > 1 else ''}, {len(study['seeds'])} training seeds: "
         f"{_recipe(study['sets'][name]['recipe'])}"
-        for name in results
-        if study["sets"].get(name, {}).get("recipe")
+        for name, result in results.items()
+        if study["sets"].get(name, {}).get("recipe") and result["few"] == min(one["few"] for one in results.values())
     ]
 
 
