@@ -339,8 +339,8 @@ def test_this_adapter_and_the_recipe_are_told_apart():
     assert "One training run, one seed." in alone
     several = {"seeds": [1, 2], "sets": {name: {"recipe": recipe} for name in "ab"}}
     sets = {"a": result(1, 9), "b": result(1, 9, few=True)}
-    assert len(verdict.recipe(sets, several)) == 1  # of a small set it says nothing
-    assert len(verdict.recipe({"b": sets["b"]}, several)) == 1  # where there is another
+    assert len(verdict.recipe(sets, several)) == 1  # nothing of a small set beside a larger one
+    assert len(verdict.recipe({"b": sets["b"]}, several)) == 1
     (tested,) = verdict.recipe({"a": result(1, 9, split="test")}, None)  # studies are of the validation questions
     assert tested.endswith("what the recipe gives on the validation questions, make seeds tells.")
 
