@@ -30,7 +30,8 @@ test: install ## the tests
 	pytest -n auto --dist loadfile --no-loadscope-reorder
 
 soak: install ## tests on random values, 19,700 rows in under 2 GB, random kills of the tiny preset for SOAK_SECONDS (3600)
-	pytest -n auto --dist loadfile -m "not slow" --hypothesis-profile=default
+	pytest -n auto --dist loadfile -m "not slow and not long" --hypothesis-profile=default
+	pytest -m long
 	python -m tests.long_run
 	python -m tests.soak
 

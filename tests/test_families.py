@@ -10,6 +10,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from stages import baseline_infer, compare, fetch_dataset, finetune_lora, format_prompts, post_infer
+from stages.evaluate import studies
 from stages.files import records
 from stages.files.errors import UserError
 from stages.generate import answers, generate, likelihood
@@ -74,6 +75,8 @@ def random_adapter(tuned):
 def test_a_family_goes_through_all_six_stages(params, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data/input").mkdir(parents=True)
+    records.write_json(studies.STUDIES, {})
+    records.write_text(studies.LEDGER, "\n")
     for stage in (fetch_dataset, format_prompts, baseline_infer, finetune_lora, post_infer, compare):
         assert stage.main(params)
     trained = json.loads(finetune_lora.TRAINING.read_text())

@@ -52,7 +52,7 @@ def test_everything_runs_and_is_written(clones, clone):
 def test_metrics_and_plots_show(clone):
     shown = run(clone, "dvc", "metrics", "show").stdout
     assert {"before", "after", "diff", "ci_low", "ci_high", "verdict"} <= set(shown.split())
-    assert max(map(len, shown.splitlines())) <= 140
+    assert max(map(len, shown.splitlines())) <= 240
     costs = [path.relative_to(clone).as_posix() for path in (clone / "metrics/costs").iterdir()]
     assert "seconds" in run(clone, "dvc", "metrics", "show", *costs).stdout
     run(clone, "dvc", "plots", "show", "--out", "dvc_plots")
@@ -131,7 +131,7 @@ def asked(clone, stage):
 
 
 def test_a_free_question_or_another_set_trains_nothing_and_asks_only_what_is_new(clone):
-    mine = [("What is 4 + 4?", "8"), ("And 9 + 9?", "18"), ("And 3 + 3?", "6")]  # the last is of the test split
+    mine = [("What is 4 + 4?", "8"), ("And 9 + 9?", "18"), ("And 5 + 5?", "10")]  # the last is of the test split
     lines = [json.dumps({"q": question, "a": answer}) + "\n" for question, answer in mine]
     (clone / "data/input/mine.jsonl").write_text("".join(lines))
     entry = """evaluation_sets:

@@ -202,7 +202,7 @@ def train(params, monkeypatch, *after):
         {},
         # With 20 steps, these kills have it go on within the second epoch, at its end, and within the third.
         {"train_sampling_strategy": "group_by_length", "logging_steps": 5, "kills": (1, 8, 5, 3)},
-        {"packing": True, "num_train_epochs": 4},
+        {"packing": True, "num_train_epochs": 8},
         {"gradient_accumulation_steps": 2, "logging_steps": 7},
         {"eval_strategy": "epoch", "logging_steps": 3, "kills": (1, 8, 5)},
         {"eval_strategy": "steps", "eval_steps": 4, "lr_scheduler_type": "linear", "weight_decay": 0.1},
