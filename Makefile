@@ -27,7 +27,7 @@ verify: install ## the same bytes? run a fresh clone of HEAD and compare its loc
 	python -m tests.verify
 
 test: install ## the tests
-	pytest -n auto --dist loadfile --no-loadscope-reorder
+	pytest -n auto --dist loadfile --no-loadscope-reorder -m "not long"
 
 soak: install ## tests on random values, 19,700 rows in under 2 GB, random kills of the tiny preset for SOAK_SECONDS (3600)
 	pytest -n auto --dist loadfile -m "not slow and not long" --hypothesis-profile=default
