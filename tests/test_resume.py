@@ -373,7 +373,7 @@ def test_another_learning_rate_takes_up_nothing(workspace, tiny, monkeypatch):
 def test_a_second_process_waits_for_the_first(workspace, tiny):
     def slowly():
         losses = likelihood.reference_losses
-        likelihood.reference_losses = lambda *given: time.sleep(1) or losses(*given)
+        likelihood.reference_losses = lambda *given: time.sleep(4) or losses(*given)
 
     first = start("baseline_infer", tiny, slowly)
     processes = [first, *(start("baseline_infer", tiny) for _ in range(2))]
