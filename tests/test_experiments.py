@@ -209,10 +209,11 @@ def test_seeds_control_and_verdict_leave_the_workspace_alone(clones, tmp_path):
     assert control["key"] == seeds["key"]
 
     known = (clone / studies.LEDGER).read_text().splitlines()
+    committed = (clone / study.VERDICT / "report.md").read_text()
     killed_while_it_answers(clone, "verdict")
     counted = (clone / studies.LEDGER).read_text()
     assert len(counted.splitlines()) == len(known) + 1
-    assert not (clone / study.VERDICT).exists()
+    assert (clone / study.VERDICT / "report.md").read_text() == committed
     assert ran(study_of(clone, "verdict")) == ["compare", "baseline_infer", "post_infer", "compare"]
     assert (clone / studies.LEDGER).read_text() == counted
     assert sorted(path.name for path in (clone / study.VERDICT).iterdir()) == sorted(study.SHOWN)
