@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help repro seeds control verdict verify test soak lint bench bench-gpu install install-gpu preset ready clean
+.PHONY: help repro seeds control verdict verify test soak lint bench bench-gpu install install-gpu install-use ask chat export serve preset ready clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,13 +23,25 @@ control: ready ## train once on completions swapped between questions: what of t
 verdict: ready ## ask the test questions, and count it in metrics/ledger.jsonl: when all is chosen
 	@python -m stages.experiments verdict
 
+ask: install ## ask the fine-tuned model: make ask Q="..." (BASE=1 asks the base model)
+	@python -m stages.chat.ask $(if $(BASE),--base)
+
+chat: ready install-use ## talk to it in a browser, the base model beside it: a page on 127.0.0.1
+	@python -m stages.chat
+
+export: ready install-use ## take it away: the formats of params.yaml, each held against the adapter
+	@python -m stages.export
+
+serve: ready install-use ## the exported model behind an OpenAI-compatible endpoint on 127.0.0.1
+	@python -m stages.export.serve
+
 verify: install ## the same bytes? run a fresh clone of HEAD and compare its lock with the committed one
 	python -m tests.verify
 
-test: install ## the tests
+test: install install-use ## the tests
 	pytest -n auto --dist loadfile --no-loadscope-reorder -m "not long"
 
-soak: install ## tests on random values, 19,700 rows in under 2 GB, random kills of the tiny preset for SOAK_SECONDS (3600)
+soak: install install-use ## tests on random values, 19,700 rows in under 2 GB, random kills of the tiny preset for SOAK_SECONDS (3600)
 	pytest -n auto --dist loadfile -m "not slow and not long" --hypothesis-profile=default
 	pytest -m long
 	python -m tests.long_run
@@ -53,6 +65,12 @@ ready: install
 install: $(STAMP) ## the environment alone
 
 install-gpu: $(STAMP)-gpu ## what the GPU presets need, on a machine with a CUDA GPU (make repro does it where they do)
+
+install-use: $(STAMP)-use ## what chat, export and serve add
+
+$(STAMP)-use: $(STAMP) requirements-use.txt
+	$(VENV)/bin/python -m pip install --quiet -r requirements.txt -r requirements-use.txt -c constraints.txt
+	@touch $@
 
 $(STAMP)-gpu: $(STAMP) requirements-gpu.txt
 	$(VENV)/bin/python -m pip install --quiet -r requirements.txt -r requirements-gpu.txt -c constraints.txt

@@ -63,7 +63,7 @@ def main(params: Params) -> str:
         training=json.loads(read(TRAINING)),
         dataset=json.loads(read(DATASET)),
         prompts=prompts,
-        params=params.model_dump(),
+        params=params.of_run(),
         # Without torch's build suffix: the report is the same wherever the pinned versions are.
         versions={name: version(name).split("+")[0] for name in PACKAGES},
         revisions=revisions(params),

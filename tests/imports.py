@@ -44,5 +44,5 @@ def sections(path: Path, names: set[str]) -> set[str]:
     for file in transitive(path):
         for node in ast.walk(ast.parse("" if file.suffix in TEMPLATES else file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "params":
-                used |= names if node.attr == "model_dump" else {node.attr}
+                used |= names - {"export"} if node.attr == "of_run" else {node.attr}
     return used & names

@@ -45,12 +45,12 @@ def key(params: Params, rows: Iterable[Row]) -> str:
         [row["set"], row["record"]["id"], *(round(float(row[arm]["correct"]), 6) for arm in ("before", "after"))]
         for row in rows
     )
-    return records.fingerprint([params.model_dump(mode="json"), graded])
+    return records.fingerprint([params.of_run("json"), graded])
 
 
 def configuration(params: Params, learned: Iterable[str] = ()) -> str:
     """The name of all that a person may have chosen by looking: every param but the split, and the training rows."""
-    values = params.model_dump(mode="json")
+    values = params.of_run("json")
     del values["evaluation"]["split"]
     return records.fingerprint([values, sorted(learned)])
 

@@ -166,6 +166,14 @@ class Grading(Section):
     seed: Seed
 
 
+class Export(Section):
+    """What is exported, and how much worse than the adapter it may answer."""
+
+    formats: Annotated[list[Literal["merged", "gguf"]], Field(min_length=1), unique()]
+    quantizations: Annotated[list[Literal["f16", "q8_0", "q4_k_m"]], Field(min_length=1), unique()]
+    margin: Share
+
+
 class Params(Section):
     """All of params.yaml."""
 
@@ -180,3 +188,8 @@ class Params(Section):
     generation: Generation
     adapter: Adapter
     grading: Grading
+    export: Export
+
+    def of_run(self, mode: Literal["json", "python"] = "python") -> dict[str, Any]:
+        """All that a run depends on, as plain data: what an export depends on alone is left out."""
+        return self.model_dump(mode=mode, exclude={"export"})

@@ -1,0 +1,1 @@
+"""The fine-tuned model in the formats of other runtimes, each held against the adapter."""
