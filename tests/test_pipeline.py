@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from tests import warm
 from tests.clones import commit, outputs, run
 from tests.test_dvc import ORDER
 
@@ -22,8 +23,16 @@ def repro(clone):
     return ran(run(clone, "dvc", "repro").stdout)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _warm():
+    """Have `run` find the programs that have their libraries already."""
+    with warm.programs() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.clones.BIN", folder)
+        yield
+
+
 @pytest.fixture(scope="module")
-def clone(clones, tmp_path_factory):
+def clone(clones, tmp_path_factory, _warm):
     """A copy of the first clone after its first `dvc repro`, where all is committed."""
     return shutil.copytree(clones.first, tmp_path_factory.mktemp("clone") / "project with a space", symlinks=True)
 
@@ -91,8 +100,8 @@ def test_a_param_changed_back_comes_from_the_run_cache_here_and_in_another_clone
     run(clone, "git", "clone", "-q", ".", str(other))
     run(other, "dvc", "pull", "-q", "--run-cache")
     assert repro(other) == []
-    edit(other, "params.yaml", "learning_rate: 2.0e-2", "learning_rate: 3.0e-2")
-    assert repro(other) == ["finetune_lora", "post_infer", "compare"]
+    edit(other, "params.yaml", "learning_rate: 2.0e-2", "learning_rate: 5.0e-5")  # as in the experiment
+    assert repro(other) == ["compare"]
     run(other, "git", "checkout", "-q", "params.yaml")
     assert repro(other) == ["compare"]
     assert outputs(other) == outputs(clone)

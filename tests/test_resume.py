@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -34,14 +35,34 @@ STAGES = {"baseline_infer": baseline_infer, "finetune_lora": finetune_lora, "pos
 WRITES = ["fsync", "replace", "rename", "mkdir", "rmdir", "unlink"]
 
 
+@pytest.fixture(scope="module")
+def begin(tiny, tiny_tokenizer, tmp_path_factory):
+    """What the stages read."""
+    folder = tmp_path_factory.mktemp("begin")
+    with contextlib.chdir(folder):
+        examples = Formatter(tiny_tokenizer, tiny.prompt).examples(ROWS)
+        records.write(finetune_lora.TRAIN, examples)
+        records.write(finetune_lora.HELDOUT, examples)
+        records.write(baseline_infer.PROMPTS[1], [])
+        save_adapter(tiny, post_infer.ADAPTER)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def alone(begin, tiny, tmp_path_factory):
+    """What each stage leaves that nothing interrupts, and the seconds that it takes."""
+    found = {}
+    for name in STAGES:
+        with contextlib.chdir(shutil.copytree(begin, tmp_path_factory.mktemp("alone") / name)):
+            since = time.perf_counter()
+            assert ended(start(name, tiny)) == 0, Path("log").read_text()
+            found[name] = outputs(), time.perf_counter() - since
+    return found
+
+
 @pytest.fixture
-def workspace(tiny, tiny_tokenizer, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    examples = Formatter(tiny_tokenizer, tiny.prompt).examples(ROWS)
-    records.write(finetune_lora.TRAIN, examples)
-    records.write(finetune_lora.HELDOUT, examples)
-    records.write(baseline_infer.PROMPTS[1], [])
-    save_adapter(tiny, post_infer.ADAPTER)
+def workspace(begin, tmp_path, monkeypatch):
+    monkeypatch.chdir(shutil.copytree(begin, tmp_path, dirs_exist_ok=True))
     return tmp_path
 
 
@@ -114,9 +135,7 @@ def die_at(count):
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_killed_at_any_write_it_ends_in_the_same_bytes(workspace, tiny, name):
-    assert ended(start(name, tiny)) == 0, Path("log").read_text()
-    whole = outputs()
+def test_killed_at_any_write_it_ends_in_the_same_bytes(workspace, tiny, alone, name):
     kills, chance = 0, random.Random(name)
     latest = 100 if name == "finetune_lora" else 20
     for _ in range(60):
@@ -127,17 +146,14 @@ def test_killed_at_any_write_it_ends_in_the_same_bytes(workspace, tiny, name):
         kills += code != 0
     else:
         pytest.fail("never came to its end")
-    assert outputs() == whole
+    assert outputs() == alone[name][0]
     assert left() == []
 
 
 @pytest.mark.parametrize("name", STAGES)
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_at_any_time_changes_no_byte(workspace, tiny, name, sent, code):
-    begin = time.perf_counter()
-    assert ended(start(name, tiny)) == 0, Path("log").read_text()
-    lasts = time.perf_counter() - begin
-    whole = outputs()
+def test_a_signal_at_any_time_changes_no_byte(workspace, tiny, alone, name, sent, code):
+    whole, lasts = alone[name]
     chance, codes = random.Random(f"{name} {sent}"), []
     for _ in range(20):  # on a busy machine the first run is no measure of the next: it is corrected on the way
         process = start(name, tiny)
@@ -315,14 +331,12 @@ def test_no_code_in_a_checkpoint_is_executed(workspace, tiny, name):
 
 
 @pytest.mark.parametrize("name", ["adapter_model.safetensors", "optimizer.pt", "trainer_state.json", "extra.pt"])
-def test_a_damaged_checkpoint_is_not_gone_on_from(workspace, tiny, capsys, name):
-    finetune_lora.main(tiny)
-    whole = outputs()
+def test_a_damaged_checkpoint_is_not_gone_on_from(workspace, tiny, capsys, alone, name):
     path = checkpoint(tiny) / name
     path.write_bytes(path.read_bytes()[:500])
     finetune_lora.main(tiny)
     assert f"{path.parent}: damaged: made again\n" in capsys.readouterr().out
-    assert outputs() == whole
+    assert outputs() == alone["finetune_lora"][0]
 
 
 @pytest.mark.parametrize("what", ["params", "data", "code", "library", "processor"])

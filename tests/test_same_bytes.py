@@ -2,6 +2,8 @@
 
 import base64
 import subprocess
+import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,10 +13,18 @@ from tests.clones import OUTPUTS, commit, outputs, run
 pytestmark = pytest.mark.slow
 
 
-def test_two_clones_are_equal_byte_for_byte(clones):
-    assert clones.verified.returncode == 0, clones.verified.stdout + clones.verified.stderr
-    assert "verify: the same bytes as commit" in clones.verified.stdout
-    one, two = outputs(clones.first), outputs(clones.second)
+@pytest.fixture(scope="module")
+def verified(clones, tmp_path_factory):
+    """`make verify` in the first clone: it reproduces a second one, in unlike surroundings."""
+    folder = tmp_path_factory.mktemp("verify") / "a deeper folder" / "with ünusual name" / "second"
+    command = sys.executable, "-m", "tests.verify", str(folder)
+    return SimpleNamespace(folder=folder, done=run(clones.first, *command, check=False, **clones.secrets))
+
+
+def test_two_clones_are_equal_byte_for_byte(clones, verified):
+    assert verified.done.returncode == 0, verified.done.stdout + verified.done.stderr
+    assert "verify: the same bytes as commit" in verified.done.stdout
+    one, two = outputs(clones.first), outputs(verified.folder)
     assert one == two
     written = {"data/raw", "data/prompts", "data/answers", "models/adapter", "metrics"}
     assert written <= {path.rpartition("/")[0] for path in one}
@@ -29,7 +39,7 @@ def test_a_dirty_clone_runs_and_keeps_what_was_changed(clones):
     assert (clones.first / "unknown.txt").read_text() == "unknown"
 
 
-def test_a_secret_is_in_no_file_and_no_log(clones):
+def test_a_secret_is_in_no_file_and_no_log(clones, verified):
     """Not in the clone with what Git, DVC and W&B keep in it, nor in what they leave at home and in TMPDIR."""
     wanted = [
         form
@@ -37,7 +47,7 @@ def test_a_secret_is_in_no_file_and_no_log(clones):
         for form in (secret.encode(), secret.encode("utf-16-le"), base64.b64encode(secret.encode()).rstrip(b"=")[:-1])
     ]
     searched = set()
-    for folder in (clones.first, clones.second, clones.home):
+    for folder in (clones.first, verified.folder, clones.home):
         for path in folder.rglob("*"):
             if path.is_file() and not path.is_symlink():
                 content = path.read_bytes()
@@ -45,12 +55,12 @@ def test_a_secret_is_in_no_file_and_no_log(clones):
                 searched |= set(path.relative_to(folder).parts[:-1])
     assert {*OUTPUTS, ".git", ".dvc", ".cache", "wandb"} <= searched
     assert any(clones.first.glob("wandb/offline-run-*/*.wandb"))
-    for clone in (clones.first, clones.second):
+    for clone in (clones.first, verified.folder):
         objects = ["git", "cat-file", "--batch", "--batch-all-objects"]
         content = subprocess.run(objects, cwd=clone, capture_output=True, check=True).stdout
         assert len(content) > 1_000_000
         assert not any(form in content for form in wanted)
-    for done in (clones.done, clones.verified):
+    for done in (clones.done, verified.done):
         assert not any(secret in done.stdout + done.stderr for secret in clones.secrets.values())
 
 
