@@ -2,15 +2,18 @@
 
 from stages.files.errors import Text
 
-RESEARCH = "Research software, and no medical advice: its answers may be wrong. Ask a doctor before you act on one."
-NO_FINE_TUNE = "There is no fine-tuned model yet: the base model answers alone. `dvc repro` trains one."
+RESEARCH = "Research software, no medical advice: its answers may be wrong. Ask a doctor before you act on one."
+NO_FINE_TUNE = "There is no fine-tuned model yet, so the base model answers alone: `dvc repro` trains one."
 CUT_OFF = Text("The answer was cut off at {tokens:,} tokens (generation.max_new_tokens).")
 THINKING_CUT = "The thinking was closed by force (generation.max_thinking_tokens)."
 ONLY_THINKING = "The model was still thinking: there is no answer."
-DROPPED_TURNS = Text("Left out, for want of room in the model's context: the first {dropped:,} turns.")
+DROPPED_TURNS = Text("The model's context is full: the oldest {dropped:,} questions and answers are left out.")
 
-EMPTY_QUESTION = Text('there is no question: ask one as in make ask Q="What is sepsis?"')
+NO_QUESTION = Text('there is no question: ask one, as in make ask Q="What is sepsis?"')
 TOO_LONG = Text(
-    "the question has {tokens:,} tokens with its prompt, and the answer may have {new:,}: more than the {limit:,} that the model "
-    "reads: shorten it"
+    "the question is too long: {tokens:,} tokens with its prompt, where the model reads at most {room:,} and leaves "
+    "room for an answer: shorten it"
+)
+NO_CONVERSATION = Text(
+    "prompt.style: chat: this model's chat template does not print every earlier turn once: ask without earlier turns"
 )
