@@ -2,9 +2,9 @@
 
 The words are those of published lists: NHS, "When to call 999" (chest pain, breathing, stroke, severe bleeding, burns,
 allergic reactions, seizures, loss of consciousness, confusion, head injuries) and "Is your baby or toddler seriously
-ill?"; American Stroke Association, F.A.S.T. (face, arm, speech); CDC, signs of a stroke and of a heart attack, of
-poisoning and of urgent maternal trouble; NICE NG143, fever under three months, and NG51, sepsis; WHO, suicide. A denied
-or a textbook sign counts too: a model of the language would err less often, and in silence.
+ill?"; American Stroke Association, F.A.S.T. (face, arm, speech); CDC, signs of a stroke, of a heart attack, of poisoning
+and of urgent maternal trouble; NICE NG143 (fever under three months) and NG51 (sepsis); WHO, suicide. A sign that the
+text denies, or asks about as a textbook does, counts too.
 """
 
 import re
@@ -69,9 +69,7 @@ WORDS = (
     # Self-harm, overdose, poison
     _any("suicid, self[- ]?harm, end (?:my|his|her|their) life, end it all, no reason to live, better off dead"),
     _any(r"(?:kill|hurt|harm|cutt?|hang|shoot)(?:ing)? (?:(?:my|him|her|your|one)self|themselves)"),
-    _any(
-        "(?:want|wish|going)(?:s|ed)? (?:to )?(?:die|be dead|i was dead|i were dead), (?:don'?t|not) want to (?:live|be)"
-    ),
+    _any("(?:want|wish|going)(?:s|ed)? (?:to )?(?:die|be dead|i was dead|i were dead), (?:don'?t|not) want to live"),
     _near("took|tak(?:e|en|ing)|swallow|ate|dr[aiu]nk", TAKEN, 5),
     _any(r"overdos, poison, carbon monoxide, snake ?bit, antifreeze, ingested\b, nerve agent, organophosph"),
     # Children, infection, pregnancy
@@ -85,10 +83,8 @@ WORDS = (
     # Injury, heat, metabolism
     _near("head|neck|spine|spinal", "injur|trauma|hit|bang|struck|fell|fractur|broke", 6),
     _near("severe|deep|chemical|electric|third-degree|large|boiling", "burns?|burnt|scald|wound|cut|gash", 3),
-    _any(
-        r"stabbed, gun ?shot, shot (?:in|him|her|me)\b, car (?:accident|crash), (?:run|knocked) over, amputat, electrocut"
-    ),
-    _any("hypotherm, ketoacidosis, hypoglyc, blood sugar (?:is )?(?:very|too), testicular torsion"),
+    _any(r"stabbed, gun ?shot, shot (?:in|him|her|me)\b, car (?:accident|crash), (?:run|knocked) over, amputat"),
+    _any("electrocut, hypotherm, ketoacidosis, hypoglyc, blood sugar (?:is )?(?:very|too), testicular torsion"),
     _any(r"ambulance, emergency, dying\b, paramedic, life[- ]threat, call (?:911|999|112)"),
     # German, Spanish, French, without their accents
     _any(r"brustschmerz, schmerz\w* in der brust, druck auf der brust, atemnot, keine luft, nicht (?:mehr )?atmen"),
