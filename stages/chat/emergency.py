@@ -2,9 +2,9 @@
 
 The words are those of published lists: NHS, "When to call 999" (chest pain, breathing, stroke, severe bleeding, burns,
 allergic reactions, seizures, loss of consciousness, confusion, head injuries) and "Is your baby or toddler seriously
-ill?"; American Stroke Association, F.A.S.T. (face, arm, speech); CDC, signs of a stroke, of a heart attack, of poisoning
-and of urgent maternal trouble; NICE NG143 (fever under three months) and NG51 (sepsis); WHO, suicide. A sign that the
-text denies, or asks about as a textbook does, counts too.
+ill?"; American Stroke Association, F.A.S.T. (face, arm, speech); CDC, signs of a stroke, a heart attack, poisoning and
+urgent maternal trouble; NICE NG143 (fever under three months) and NG51 (sepsis); WHO, suicide. A sign that the text
+denies, or asks about as a textbook does, counts too.
 """
 
 import re

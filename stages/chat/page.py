@@ -28,28 +28,29 @@ def build(params: Params, arms: Mapping[str, LoadedModel]) -> gr.Blocks:
     """The page over the arms that are loaded."""
     replies, both = Replies(params, arms), len(arms) > 1
     with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
-        gr.HTML(_top(replies, both), elem_id="top")
-        talk, exchanges = gr.HTML(_welcome(replies), elem_id="talk"), gr.State([])
-        conversation = gr.State(_name)
+        gr.HTML(f'<p role="note">{escape(texts.RESEARCH)}</p>', elem_id="research")
+        gr.HTML(_top(both), elem_id="top")
+        talk, exchanges, conversation = gr.HTML(_welcome(replies), elem_id="talk"), gr.State([]), gr.State(_name)
         with gr.Column(elem_id="composer"):
             question = gr.Textbox(
                 placeholder="Ask a medical question", show_label=False, max_lines=8, autofocus=True, elem_id="question",
                 container=False,
             )  # fmt: skip
             with gr.Row(elem_id="controls"):
-                chosen = [(label, name) for name, label in WHO.items() if both or name in arms]
-                who = gr.Radio(chosen, value=chosen[0][1], show_label=False, visible=both, container=False, scale=3)
-                ask = gr.Button("Ask", variant="primary", min_width=90, elem_id="ask")
-                stop = gr.Button("Stop", interactive=False, min_width=80, elem_id="stop")
-                again = gr.Button("Ask again", interactive=False, min_width=100, elem_id="again")
-                new = gr.Button("New conversation", interactive=False, min_width=150, elem_id="new")
-            queue = gr.HTML(elem_id="queue")
+                queue = gr.HTML(elem_id="queue")
+                ask = gr.Button("Ask", variant="primary", min_width=60, elem_id="ask")
+                stop = gr.Button("Stop", interactive=False, min_width=60, elem_id="stop")
+                again = gr.Button("Ask again", interactive=False, min_width=60, elem_id="again")
+                new = gr.Button("Start over", interactive=False, min_width=60, elem_id="new")
         with gr.Row(elem_id="more"):
             choices = [(one.label, one.question) for one in replies.examples]
-            example = gr.Dropdown(
-                choices, value=None, label="A question of the evaluation", visible=bool(choices), elem_id="example",
-                info="Asked as the pipeline asks it; the right answer is shown after the models’.",
-            )  # fmt: skip
+            with gr.Column():
+                chosen = [(label, name) for name, label in WHO.items() if both or name in arms]
+                who = gr.Radio(chosen, value=chosen[0][1], label="Who answers", visible=both, elem_id="who")
+                example = gr.Dropdown(
+                    choices, value=None, label="A question of the evaluation", visible=bool(choices), elem_id="example",
+                    info="Asked as the pipeline asks it; the right answer is shown after the models’.",
+                )  # fmt: skip
             with gr.Column():
                 with gr.Accordion("Sampling", open=False, elem_id="sampling"):
                     sampling, reset = _sampling(params)
@@ -63,8 +64,8 @@ def build(params: Params, arms: Mapping[str, LoadedModel]) -> gr.Blocks:
         buttons, shown = [ask, stop, again, new], [talk, exchanges]
         own = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         asked = gr.on(
-            [question.submit, ask.click], replies.ask, [question, who, exchanges, *sampling], [question, *shown, *buttons],
-            **own,
+            [question.submit, ask.click], replies.ask, [question, who, exchanges, *sampling],
+            [question, *shown, *buttons], **own,
         )  # fmt: skip
         asked_again = again.click(
             replies.again, [who, exchanges, *sampling], [sampling[SAMPLING.index("seed")], *shown, *buttons], **own
@@ -72,7 +73,7 @@ def build(params: Params, arms: Mapping[str, LoadedModel]) -> gr.Blocks:
         writing = [
             begun.success(None, js=SHOW_LAST).then(
                 replies.write, [exchanges, *sampling], shown, concurrency_id="models", concurrency_limit=1,
-                show_progress="minimal", show_progress_on=queue, api_visibility="private",
+                show_progress="full", show_progress_on=queue, api_visibility="private",
             )
             for begun in (asked, asked_again)
         ]  # fmt: skip
@@ -93,7 +94,8 @@ def launch(page: gr.Blocks) -> str:
     theme = gr.themes.Default(primary_hue="sky", neutral_hue="stone", **FONTS)
     _, url, _ = page.queue().launch(
         server_name="127.0.0.1", share=False, quiet=True, theme=theme, css_paths=STYLE, footer_links=[],
-        run_history=False, ssr_mode=False, pwa=False, mcp_server=False, enable_monitoring=False, prevent_thread_lock=True,
+        run_history=False, ssr_mode=False, pwa=False, mcp_server=False, enable_monitoring=False,
+        prevent_thread_lock=True,
     )  # fmt: skip
     return url
 
@@ -107,7 +109,7 @@ def _sampling(params: Params) -> tuple[list[Any], gr.Button]:
     given = params.generation
     with gr.Row():
         fields = [
-            gr.Slider(0, 2, given.temperature, step=0.05, label="Temperature", info="0: greedy, the same every time"),
+            gr.Slider(0, 2, given.temperature, step=0.05, label="Temperature (0: greedy)"),
             gr.Slider(0.05, 1, given.top_p, step=0.05, label="top_p"),
         ]
     with gr.Row():
@@ -118,14 +120,12 @@ def _sampling(params: Params) -> tuple[list[Any], gr.Button]:
     return fields, gr.Button("Back to the evaluated settings", size="sm", elem_id="reset")
 
 
-def _top(replies: Replies, both: bool) -> str:
-    """What this is, in one glance: the warning, the title, and the verdict."""
+def _top(both: bool) -> str:
+    """What this is, and what it was found to be worth."""
     said = "Two models answer each question side by side: the base model, and the same model after the fine-tune."
     verdict = about.headline() if both else ""
-    return (
-        f'<p id="research" role="note"><b>{escape(texts.RESEARCH)}</b></p><h1>{TITLE}</h1>'
-        f'<p class="lede">{said if both else escape(texts.NO_FINE_TUNE)}</p>'
-        + (f'<p class="verdict"><b>Verdict.</b> {escape(verdict)}</p>' if verdict else "")
+    return f'<h1>{TITLE}</h1><p class="lede">{said if both else escape(texts.NO_FINE_TUNE)}</p>' + (
+        f'<p class="verdict"><b>Verdict.</b> {escape(verdict)}</p>' if verdict else ""
     )
 
 
@@ -140,7 +140,5 @@ def _welcome(replies: Replies) -> str:
 
 
 def _about(params: Params) -> str:
-    rows = "".join(
-        f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in about.revisions(params).items()
-    )
-    return f"<table>{rows}</table><p>metrics/report.html has every answer of the evaluation.</p>"
+    rows = (f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in about.revisions(params).items())
+    return f"<dl>{''.join(rows)}</dl><p>metrics/report.html has every answer of the evaluation.</p>"

@@ -73,7 +73,7 @@ class Replies:
             text = explained(error)
             if text is None:  # a mistake of the code, which its traceback shows
                 raise
-            one = replace(one, state="refused", error=text)
+            one = replace(one, state="refused", error=text[:1].upper() + text[1:])
         yield before + turns.html(one, self.about), [*earlier, one]
 
     def _steps(self, pieces: Iterator[dict[str, Answer]]) -> Iterator[dict[str, Answer]]:

@@ -42,6 +42,7 @@ def html(exchange: Exchange, about: Mapping[str, str]) -> str:
     unfolded stays unfolded.
     """
     arms = "".join(_arm(exchange, name, about[name]) for name in exchange.arms)
+    over = exchange.state not in ("waiting", "writing")
     warning = f'<p class="emergency" role="alert">{emergency.LINE}</p>'
     return (
         f'<article class="turn" data-state="{exchange.state}">{warning * emergency.sounds_like_one(exchange.question)}'
@@ -49,7 +50,7 @@ def html(exchange: Exchange, about: Mapping[str, str]) -> str:
         + (f'<p class="settings">{_text(exchange.settings)}</p>' * bool(exchange.settings))
         + (f'<p class="refused" role="alert">{_text(exchange.error)}</p>' if exchange.error else "")
         + f'<div class="arms of-{len(exchange.arms)}"{_hidden(exchange.error)}>{arms}</div>'
-        + f'<p class="right"{_hidden(not exchange.right or exchange.state == "waiting" or exchange.state == "writing")}>'
+        + f'<p class="right"{_hidden(not (exchange.right and over))}>'
         f"<b>Right answer</b> <span>{_text(exchange.right)}</span></p></article>"
     )
 
