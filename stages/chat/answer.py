@@ -100,6 +100,6 @@ def _formatter(arm: LoadedModel, prompt: Prompt) -> Formatter:
 
 def _without_tag(text: str, tags: Sequence[str]) -> str:
     """A text without the beginning of a tag at its end."""
-    sizes = range(max(map(len, tags)) - 1, 0, -1)
-    begun = (size for size in sizes if any(tag[:size].casefold() == text[-size:].casefold() for tag in tags))
-    return text[: -next(begun, 0) or None]
+    begun = [tag[:size].casefold() for tag in tags for size in range(1, len(tag))]
+    cut = max((len(start) for start in begun if text[-len(start) :].casefold() == start), default=0)
+    return text[: len(text) - cut]

@@ -29,7 +29,7 @@ def prompt(formatter: Formatter, history: Sequence[Turn], question: str, room: f
 
 
 def _ids(formatter: Formatter, history: Sequence[Turn], question: str) -> list[int]:
-    said = [text for turn in history for text in turn] + [question]
+    said = [_whole(text) for text in [*(one for turn in history for one in turn), question]]
     between = _between(formatter, len(history))
     ids, end = formatter.side_ids
     ids, parts = list(ids), Parts(formatter.tokenizer)
@@ -38,6 +38,11 @@ def _ids(formatter: Formatter, history: Sequence[Turn], question: str) -> list[i
         ids += formatter.for_questions.ids([text], ids if formatter.sides[0] else [])[0]
         ids += end if after is None else parts.ids([after], TEXT)[0]
     return ids
+
+
+def _whole(text: str) -> str:
+    """A text that is UTF-8: halves of characters, which a terminal and JSON can hold, are replaced."""
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
 def _between(formatter: Formatter, turns: int) -> list[str]:

@@ -17,3 +17,5 @@ TOO_LONG = Text(
 NO_CONVERSATION = Text(
     "prompt.style: chat: this model's chat template does not print every earlier turn once: ask without earlier turns"
 )
+NO_QUESTION_IN = Text("{path}, row {number}: no question: each row is an object with a text `question`")
+NO_ROWS = Text("{path}: there is no question in it: write one on each line")
