@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from stages.chat import terminal, texts
+from stages.chat import emergency, terminal, texts
 from stages.files.errors import explained
 
 INTERRUPTED, UNREAD = 130, 141  # as a shell shows Ctrl-C and a closed pipe
@@ -93,19 +93,18 @@ def _in_file(path: Path) -> Iterator[str]:
 def _answer(questions: list[str], base: bool, as_json: bool, colored: bool) -> None:
     """Print the answers to questions."""
     _say(texts.RESEARCH)
+    if any(map(emergency.sounds_like_one, questions)):
+        _say(emergency.LINE)
     os.environ.update(HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1", TOKENIZERS_PARALLELISM="false")
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the stages: spinning threads slow a busy machine
-    gc.disable()  # of half a million objects that imports make, none is garbage
+    gc.disable()  # none of the half million objects that imports make is garbage
 
     from contextlib import redirect_stdout
 
     from stages import params
-    from stages.chat import answer, arms, emergency
-    from stages.files import records
+    from stages.chat import answer, arms
 
     checked = params.load()
-    if emergency.sounds_like_one(questions[0]):
-        _say(emergency.LINE)
     with redirect_stdout(sys.stderr):  # what is printed on the way is no part of an answer
         _quiet()
         ((name, arm),) = arms.load(checked, base=base, tuned=not base).items()
@@ -113,25 +112,28 @@ def _answer(questions: list[str], base: bool, as_json: bool, colored: bool) -> N
     gc.enable()
     if name == "base" and not base:
         _say(texts.NO_FINE_TUNE)
-    for number, question in enumerate(questions):
-        urgent = emergency.sounds_like_one(question)
-        if urgent and number:
-            _say(emergency.LINE)
+    for question in questions:
         if len(questions) > 1 and not as_json:
             print(f"> {question.translate(terminal.CONTROL)}\n", flush=True)
-        printer, first = terminal.Printer(checked.prompt.thinking_tags, colored), 0.0
+        printer, first = terminal.Printer(checked.prompt.thinking_tags, colored), None
         for found in answer.write(arm, checked, question):
-            first = first or found.seconds
+            first = first or found
             if not as_json:
                 printer.show(found)
         if as_json:
-            row = {"question": question, "thinking": found.thinking, "answer": found.reply, "text": found.text}
-            row |= {"tokens": found.tokens, "finish_reason": found.finish_reason, "thinking_cut": found.thinking_cut}
-            row |= {"seconds": round(found.seconds, 3), "first_token_seconds": round(first, 3), "arm": name}
-            print(records.line({**row, "emergency": urgent}), end="", flush=True)
+            _print_json(question, name, first, found)
         else:
             printer.end()
             _notices(found)
+
+
+def _print_json(question: str, arm: str, first: Any, found: Any) -> None:
+    from stages.files import records
+
+    row = {name: getattr(found, name) for name in ("thinking", "text", "tokens", "finish_reason", "thinking_cut")}
+    row |= {"seconds": round(found.seconds, 3), "first_token_seconds": round(first.seconds, 3), "arm": arm}
+    row |= {"question": question, "answer": found.reply, "emergency": emergency.sounds_like_one(question)}
+    print(records.line(row), end="", flush=True)
 
 
 def _quiet() -> None:
