@@ -40,8 +40,8 @@ def build(params: Params, arms: Mapping[str, LoadedModel]) -> gr.Blocks:
                 queue = gr.HTML(elem_id="queue")
                 ask = gr.Button("Ask", variant="primary", min_width=60, elem_id="ask")
                 stop = gr.Button("Stop", interactive=False, min_width=60, elem_id="stop")
-                again = gr.Button("Ask again", interactive=False, min_width=60, elem_id="again")
-                new = gr.Button("Start over", interactive=False, min_width=60, elem_id="new")
+                again = gr.Button("Retry", interactive=False, min_width=60, elem_id="again")
+                new = gr.Button("Clear", interactive=False, min_width=60, elem_id="new")
         with gr.Row(elem_id="more"):
             choices = [(one.label, one.question) for one in replies.examples]
             with gr.Column():

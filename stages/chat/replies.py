@@ -35,10 +35,11 @@ class Replies:
         self.columns = params.dataset.files.columns
         # One thread for all that the models do: a generator's steps would otherwise run in whichever is free.
         self.worker = ThreadPoolExecutor(1)
+        self.stopped: set[str] = set()  # keys of exchanges: Gradio may cancel a step later than it calls `stop`
 
     def ask(self, question: str, who: str, talk: list[Exchange], *sampling: float | None) -> tuple[Any, ...]:
         """Show a question at once, and its emergency line, before its turn comes."""
-        if refused := BLANK if not question.strip() else BUSY if _is_open(talk) else "":
+        if refused := BLANK if not question.strip() else BUSY if self._is_open(talk) else "":
             raise gr.Error(refused, print_exception=False)
         one = Exchange(
             question, self._chosen(who), right=self.right.get(question, ""), settings=self._changed(sampling)
@@ -55,7 +56,7 @@ class Replies:
 
     def write(self, talk: list[Exchange], *sampling: float | None) -> Iterator[Shown]:
         """The conversation as its last answers grow."""
-        if not talk or talk[-1].state != "waiting":
+        if not self._is_open(talk):
             return
         *earlier, one = talk
         arms = {name: self.arms[name] for name in one.arms}
@@ -65,10 +66,12 @@ class Replies:
             pieces = side_by_side(arms, self.params, one.question, histories, self._settings(sampling))
             for answers in self._steps(pieces):
                 one = replace(one, state="writing", answers=answers)
+                if one.key in self.stopped:
+                    break
                 if time.monotonic() - shown > PAUSE:
                     yield before + turns.html(one, self.about), [*earlier, one]
                     shown = time.monotonic()
-            one = replace(one, state="done")
+            one = replace(one, state="stopped" if one.key in self.stopped else "done")
         except Exception as error:
             text = explained(error)
             if text is None:  # a mistake of the code, which its traceback shows
@@ -85,7 +88,8 @@ class Replies:
 
     def stop(self, talk: list[Exchange]) -> tuple[Any, ...]:
         """What there is of the last answers, marked as stopped."""
-        if _is_open(talk):
+        if self._is_open(talk):
+            self.stopped.add(talk[-1].key)
             talk = [*talk[:-1], replace(talk[-1], state="stopped")]
         return self.html(talk), talk, *_buttons(busy=False)
 
@@ -98,6 +102,10 @@ class Replies:
     def html(self, talk: list[Exchange]) -> str:
         """The conversation."""
         return "".join(turns.html(one, self.about) for one in talk)
+
+    def _is_open(self, talk: list[Exchange]) -> bool:
+        """Whether the last question still waits for its answers."""
+        return bool(talk) and talk[-1].state in ("waiting", "writing") and talk[-1].key not in self.stopped
 
     def _chosen(self, who: str) -> tuple[str, ...]:
         return tuple(name for name in self.arms if who in (name, "both"))
@@ -114,11 +122,6 @@ class Replies:
         return ", ".join(
             f"{name} {getattr(settings, name):g} (evaluated: {getattr(evaluated, name):g})" for name in found
         )
-
-
-def _is_open(talk: list[Exchange]) -> bool:
-    """Whether the last question still waits for its answers."""
-    return bool(talk) and talk[-1].state in ("waiting", "writing")
 
 
 def _buttons(*, busy: bool) -> tuple[Any, ...]:

@@ -1,5 +1,6 @@
 """A question with its answers, and how the page shows both: every text escaped, none read as Markdown."""
 
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -27,6 +28,7 @@ class Exchange:
     error: str = ""  # of a question that is refused
     right: str = ""  # the right answer, where it is known
     settings: str = ""  # those that differ from the evaluated ones
+    key: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
 def history(exchanges: Sequence[Exchange], arm: str) -> list[Turn]:
