@@ -178,7 +178,7 @@ def test_a_stopped_or_a_left_conversation_frees_the_models(opened, served):
     page = opened()
     ask(page, SLOW + "three", "writing")
     page.locator("#stop").click()
-    ask(page, "Is it free?")
+    ask(page, "Is it free?")  # at once, before all that the first left has ended
     assert SLOW + "three" in served.script.closed
     left = opened()
     ask(left, SLOW + "four", "writing")

@@ -1,10 +1,10 @@
 """Whether a question sounds like an emergency, by its words: it errs on the side of saying so.
 
 The words are those of published lists: NHS, "When to call 999" (chest pain, breathing, stroke, severe bleeding, burns,
-allergic reactions, seizures, loss of consciousness, confusion, head injuries) and "Is your baby or toddler seriously
-ill?"; American Stroke Association, F.A.S.T. (face, arm, speech); CDC, signs of a stroke, a heart attack, poisoning and
-urgent maternal trouble; NICE NG143 (fever under three months) and NG51 (sepsis); WHO, suicide. A sign that the text
-denies, or asks about as a textbook does, counts too.
+allergic reactions, seizures, loss of consciousness, confusion, head injuries), "Is your baby or toddler seriously
+ill?", sepsis and meningitis; American Stroke Association, F.A.S.T. (face, arm, speech); CDC, signs of a stroke, a heart
+attack, poisoning and urgent maternal trouble; NICE NG143, fever in a child; WHO, suicide. A sign that the text denies,
+or asks about as a textbook does, counts too.
 """
 
 import re

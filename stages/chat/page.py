@@ -78,7 +78,7 @@ def build(params: Params, arms: Mapping[str, LoadedModel]) -> gr.Blocks:
             for begun in (asked, asked_again)
         ]  # fmt: skip
         for one in writing:
-            one.then(replies.done, [exchanges, keep, conversation], [*shown, *buttons], **own)
+            one.then(replies.done, [exchanges, keep, conversation], buttons, **own)
         stop.click(replies.stop, exchanges, [*shown, *buttons], cancels=writing, **own)
         new.click(
             lambda: (_welcome(replies), [], _name(), gr.update(interactive=False), gr.update(interactive=False)),

@@ -35,7 +35,7 @@ class Replies:
         self.columns = params.dataset.files.columns
         # One thread for all that the models do: a generator's steps would otherwise run in whichever is free.
         self.worker = ThreadPoolExecutor(1)
-        self.stopped: set[str] = set()  # keys of exchanges: Gradio may cancel a step later than it calls `stop`
+        self.over: set[str] = set()  # keys of exchanges: Gradio may end a step later than the next begins
 
     def ask(self, question: str, who: str, talk: list[Exchange], *sampling: float | None) -> tuple[Any, ...]:
         """Show a question at once, and its emergency line, before its turn comes."""
@@ -66,15 +66,16 @@ class Replies:
             pieces = side_by_side(arms, self.params, one.question, histories, self._settings(sampling))
             for answers in self._steps(pieces):
                 one = replace(one, state="writing", answers=answers)
-                if one.key in self.stopped:
-                    break
+                if one.key in self.over:  # shown as stopped already, and another may have been asked since
+                    return
                 if time.monotonic() - shown > PAUSE:
                     yield before + turns.html(one, self.about), [*earlier, one]
                     shown = time.monotonic()
-            one = replace(one, state="stopped" if one.key in self.stopped else "done")
+            one = replace(one, state="done")
         except Exception as error:
             text = explained(error)
             if text is None:  # a mistake of the code, which its traceback shows
+                self.over.add(one.key)
                 raise
             one = replace(one, state="refused", error=text[:1].upper() + text[1:])
         yield before + turns.html(one, self.about), [*earlier, one]
@@ -89,15 +90,16 @@ class Replies:
     def stop(self, talk: list[Exchange]) -> tuple[Any, ...]:
         """What there is of the last answers, marked as stopped."""
         if self._is_open(talk):
-            self.stopped.add(talk[-1].key)
+            self.over.add(talk[-1].key)
             talk = [*talk[:-1], replace(talk[-1], state="stopped")]
         return self.html(talk), talk, *_buttons(busy=False)
 
     def done(self, talk: list[Exchange], keep: bool, conversation: str) -> tuple[Any, ...]:
         """Free the buttons; store the last question and its answers where the visitor asked for that."""
-        if keep and talk and talk[-1].state == "done":
+        if keep and talk and talk[-1].state == "done" and talk[-1].key not in self.over:
+            self.over.add(talk[-1].key)
             saved.save(self.columns, talk[-1].question, talk[-1].answers, conversation)
-        return self.stop(talk)  # what is open still was left by a mistake of the code
+        return _buttons(busy=self._is_open(talk))
 
     def html(self, talk: list[Exchange]) -> str:
         """The conversation."""
@@ -105,7 +107,7 @@ class Replies:
 
     def _is_open(self, talk: list[Exchange]) -> bool:
         """Whether the last question still waits for its answers."""
-        return bool(talk) and talk[-1].state in ("waiting", "writing") and talk[-1].key not in self.stopped
+        return bool(talk) and talk[-1].state in ("waiting", "writing") and talk[-1].key not in self.over
 
     def _chosen(self, who: str) -> tuple[str, ...]:
         return tuple(name for name in self.arms if who in (name, "both"))
