@@ -31,7 +31,8 @@ def changed(params, **sections):
 
 @pytest.fixture(scope="module")
 def longer(tiny):
-    return changed(tiny, generation={"max_new_tokens": 40})
+    """The tiny preset with longer answers, and rows enough to draft one that is written alone."""
+    return changed(tiny, generation={"max_new_tokens": 40, "batch_size": 20, "chunk_size": 20})
 
 
 @pytest.fixture(scope="module")
