@@ -8,7 +8,7 @@ from transformers import MistralConfig, MistralForCausalLM, RecurrentGemmaConfig
 
 from stages.files.errors import UserError
 from stages.generate import engine, generate
-from stages.generate.engines import continuous_batching
+from stages.generate.engines import continuous_batching, steps
 from stages.model import load
 
 ENGINES = ["continuous", "transformers"]
@@ -88,6 +88,34 @@ def test_on_a_cpu_an_answer_depends_on_its_own_prompt_alone(tiny, tiny_tokenizer
         some = answers(model, [prompts[index] for index in chosen], tiny, batch_size=8, max_new_tokens=80)
         assert some == [whole[index] for index in chosen]
         model.cache.clear()
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_an_answer_that_is_drafted_is_the_one_of_its_batch(tiny, tiny_tokenizer, temperature, monkeypatch):
+    """Also where drafts are wrong: here every third is, and where a draft reaches the end of the cache."""
+    model = load.for_answers(tiny.model.model_copy(update={"dtype": "bfloat16"}), None, 1.0)
+    prompts = tiny_tokenizer([f"{n} " * (3 + 29 * n % 71) for n in range(6)]).input_ids
+    given = {"batch_size": 48, "max_new_tokens": 90, "temperature": temperature}
+    monkeypatch.setattr(steps, "DRAFT", 48)  # never
+    whole = answers(model, prompts, tiny, **given)
+    monkeypatch.undo()
+    model.cache.clear()
+    following, drafted, shapes = steps.Steps._following, [], []
+
+    def wrong(self, tokens, start, rows):
+        found = following(self, tokens, start, rows)
+        if rows == 1:
+            drafted.append(start)
+            return (found + 1) % 100 if start % 3 == 0 else found
+        shapes.append(rows)
+        return found
+
+    monkeypatch.setattr(steps.Steps, "_following", wrong)
+    for prompt, expected in zip(prompts, whole, strict=True):
+        assert answers(model, [prompt], tiny, **given) == [expected]
+    assert len(drafted) > 3 * len(shapes) > 0
+    assert set(shapes) == {48}
+    assert model.cache["steps"].slots == 1
 
 
 def test_a_limit_of_its_own_ends_an_answer(base, tiny, prompts, alone):

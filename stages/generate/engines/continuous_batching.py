@@ -43,7 +43,7 @@ def generate(
     """
     left = limits[:] if limits else [settings.max_new_tokens] * len(prompts)
     offsets = offsets or [0] * len(prompts)
-    steps = _steps(model, settings, max(map(len, prompts), default=0) + max(left, default=0))
+    steps = _steps(model, settings, len(prompts), max(map(len, prompts), default=0) + max(left, default=0))
     waiting = deque(sorted(range(len(prompts)), key=lambda index: -len(prompts[index])))
     active: list[int] = []  # slot i of the batch works on prompt active[i]; slots in use have no gaps
 
@@ -64,8 +64,8 @@ def generate(
 
     try:
         while waiting or active:
-            while waiting and steps.size - len(active) >= min(len(waiting), max(1, int(steps.size * REFILL_SHARE))):
-                batch = _next_batch(waiting, prompts, 1 if independent(model) else steps.size - len(active))
+            while waiting and steps.slots - len(active) >= min(len(waiting), max(1, int(steps.slots * REFILL_SHARE))):
+                batch = _next_batch(waiting, prompts, 1 if independent(model) else steps.slots - len(active))
                 first = steps.read([prompts[index] for index in batch], len(active), draws(batch))
                 yield from map(piece, batch, first)
                 active = drop(active + batch)
@@ -80,18 +80,20 @@ def generate(
         model.cache["steps"] = steps
 
 
-def _steps(model: Any, settings: Generation, length: int) -> Any:
-    """The steps of an earlier call that has ended where `length` tokens a row fit, else new ones."""
+def _steps(model: Any, settings: Generation, count: int, length: int) -> Any:
+    """The steps of an earlier call that has ended where `count` rows of `length` tokens fit, else new ones."""
     from stages.generate.engines.steps import Steps
 
     network = model.network.get_base_model() if hasattr(model.network, "get_base_model") else model.network
     full_attention("continuous", network.config)
-    size = min(settings.batch_size, settings.chunk_size)
+    size = slots = min(settings.batch_size, settings.chunk_size)
+    if independent(model):  # a row without a slot is multiplied, and kept nowhere
+        slots = max(1, min(size, count))
     length = -(-length // LENGTHS) * LENGTHS
     made = model.cache.pop("steps", None)  # a call that has not ended keeps its own
-    if made is None or made.size != size or made.length < length:
+    if made is None or made.size != size or made.slots < slots or made.length < length:
         made = None  # its memory first
-        made = Steps(network, size, length) if network._supports_attention_backend else None
+        made = Steps(network, size, slots, length) if network._supports_attention_backend else None
         if made is None or not made.right():
             raise generation_errors.OTHER_ATTENTION(model_type=network.config.model_type)
     made.begin(length, settings.temperature, settings.top_p)

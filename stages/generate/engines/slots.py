@@ -38,21 +38,25 @@ class Slots:
         # The slots that the next forward call writes, from the first; and the mask and width that it reads with.
         self.reading: slice | None = None
         self.mask: torch.Tensor | None = None
+        self.positions: torch.Tensor | None = None
+        self.shared = False
         self.used: torch.Tensor | None = None
 
     def for_prompts(self, first: int, count: int) -> None:
         """The next forward call reads whole prompts into `count` slots from `first`."""
         self.reading = slice(first, first + count)
 
-    def for_tokens(self, count: int) -> None:
-        """The next forward call adds a token to the first `count` slots; on a CPU, others attend to nothing."""
-        self.reading = None
-        filled = self.filled[:count]
+    def for_tokens(self, positions: torch.Tensor, shared: bool = False) -> None:
+        """The next forward call adds a token at each position: to a slot each, or all of them to the first.
+
+        On a CPU, further rows attend to nothing.
+        """
+        self.reading, self.positions, self.shared = None, positions, shared
         if self.cache.is_cuda:
-            self.used = (filled + 1).int()
+            self.used = (positions + 1).int()
             return
-        width = min(-(-(int(filled.max()) + 1) // BLOCK) * BLOCK, self.length)
-        seen = torch.arange(width) <= filled[:, None]
+        width = min(-(-(int(positions.max()) + 1) // BLOCK) * BLOCK, self.length)
+        seen = torch.arange(width) <= positions[:, None]
         self.mask = torch.zeros(seen.shape, dtype=self.cache.dtype).masked_fill_(~seen, float("-inf"))[:, None, None]
 
     def move(self, sources: list[int], targets: list[int]) -> None:
@@ -71,14 +75,19 @@ class Slots:
             values[self.reading, :tokens] = value.transpose(1, 2)
             out = scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale, enable_gqa=groups > 1)
             return out.transpose(1, 2)
-        keys[self.rows[:batch], self.filled[:batch]] = key[:, :, 0]
-        values[self.rows[:batch], self.filled[:batch]] = value[:, :, 0]
         if query.is_cuda:
+            keys[self.rows[:batch], self.filled[:batch]] = key[:, :, 0]
+            values[self.rows[:batch], self.filled[:batch]] = value[:, :, 0]
             starts = self.starts[: batch + 1], self.offsets[: batch + 1]
             flat = (one[:batch].flatten(0, 1) for one in (keys, values))
             out = varlen_attention.flash(query[:, :, 0], *flat, starts, (1, self.longest), scale, False, self.used)
             return out[:, None]
         count, width = self.mask.shape[0], self.mask.shape[-1]
+        slots = 0 if self.shared else self.rows[:count]
+        keys[slots, self.positions] = key[:count, :, 0]
+        values[slots, self.positions] = value[:count, :, 0]
+        if self.shared:
+            keys, values = (one[:1].expand(count, -1, -1, -1) for one in (keys, values))
         out = query.new_zeros(batch, heads // groups, groups, dim)
         # The queries of a group stand where a longer sequence would have its tokens: each attends to all of the slot.
         out[:count] = scaled_dot_product_attention(

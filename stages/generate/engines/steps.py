@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.functional import pad
 
 from stages.generate.engines.slots import NAME, Slots
 from stages.generate.sampling import pick
@@ -11,17 +12,18 @@ from stages.model.ops.head import Head, same
 
 # Tokens decoded on a GPU before the host looks whether a row has ended: a look waits for the card.
 LOOK = 8
+DRAFT = 16  # tokens drafted on a CPU for an answer that is written alone
 
 
 class Steps:
-    """Steps of a model with `size` slots of up to `length` tokens."""
+    """Steps of a model that multiply `size` rows, with `slots` slots of up to `length` tokens."""
 
-    def __init__(self, model: Any, size: int, length: int) -> None:
+    def __init__(self, model: Any, size: int, slots: int, length: int) -> None:
         """Slots for the model, which keeps its own attention between two steps."""
-        self.size, self.length = size, length
+        self.size, self.slots, self.length = size, slots, length
         self._model, self._head = model, Head(model)
         # A row that ended is decoded until the next look.
-        self._slots = Slots(model, size, length + LOOK)
+        self._slots = Slots(model, slots, length + LOOK)
         self._next = torch.zeros(size, dtype=torch.int64, device=model.device)
         # The number that picks the token at each position of a slot, where tokens are sampled.
         self._uniforms: torch.Tensor | None = None
@@ -36,7 +38,7 @@ class Steps:
         self._slots.longest = length + LOOK
         self._temperature, self._top_p = temperature, top_p
         if temperature and self._uniforms is None:
-            self._uniforms = torch.zeros((self.size, self._slots.length), device=self._next.device)
+            self._uniforms = torch.zeros((self.slots, self._slots.length), device=self._next.device)
 
     def _hidden(self, **inputs: Any) -> torch.Tensor:
         """The last hidden states of the model, attending over the slots."""
@@ -84,12 +86,14 @@ class Steps:
 
     @torch.inference_mode()
     def decode(self, count: int) -> list[list[int]]:
-        """Add a token (on a GPU, LOOK of them) to the first `count` slots; returns them by step.
+        """Add a token (several on a GPU, and to a slot alone) to the first `count` slots; returns them by step.
 
-        On a CPU every step multiplies matrices of all slots, in use or not: with one shape, the sums of a row are taken
+        On a CPU every step multiplies matrices of all rows, in use or not: with one shape, the sums of a row are taken
         in one order whatever shares its batch (He et al. 2025, Defeating nondeterminism in LLM inference).
         """
         if not self._next.is_cuda:
+            if count == 1 and self.size > DRAFT:
+                return self._drafted()
             self._slots.filled[count:] = 0
             self._step(count)
             return [self._next[:count].tolist()]
@@ -117,26 +121,52 @@ class Steps:
         moved = dict(zip(gaps, tail, strict=True))
         return [active[moved.get(slot, slot)] for slot in range(count)]
 
+    def _drafted(self) -> list[list[int]]:
+        """The next tokens of the only slot in use: drafted a row at a time, then verified as the rows of one step.
+
+        Speculative decoding (Leviathan et al., ICML 2023) of a model by itself: a step of one row is much faster, and
+        rounds otherwise. What is verified is, to the bit, what steps of one token each would have given.
+        """
+        start = int(self._slots.filled[0])
+        tokens = self._next[:1]
+        for place in range(start, min(start + DRAFT, self._slots.length - 1)):
+            tokens = torch.cat([tokens, self._following(tokens[-1:], place, 1)])
+        picked = self._following(tokens, start, self.size)
+        right = 1 + int((picked[:-1] == tokens[1:]).cumprod(0).sum())
+        self._slots.filled[0], self._next[0] = start + right, picked[right - 1]
+        return picked[:right, None].tolist()
+
+    def _following(self, tokens: torch.Tensor, start: int, rows: int) -> torch.Tensor:
+        """What follows each of the first slot's tokens from `start` on, in a step of `rows` rows."""
+        positions = torch.arange(start, start + len(tokens))
+        self._slots.for_tokens(positions, shared=True)
+        ids, places = (pad(one, (0, rows - len(tokens)))[:, None] for one in (tokens, positions))
+        logits = self._head(self._hidden(input_ids=ids, position_ids=places)[:, 0])[: len(tokens)]
+        uniform = self._uniforms[0, positions + 1] if self._temperature else None
+        return pick(logits, uniform, self._temperature, self._top_p)
+
     def _states(self, count: int) -> torch.Tensor:
-        """The hidden states of the next token of the first `count` slots; on a CPU, of all."""
-        self._slots.for_tokens(count)
-        count = count if self._next.is_cuda else self.size
-        positions = self._slots.filled[:count, None]
-        return self._hidden(input_ids=self._next[:count, None], position_ids=positions)[:, 0]
+        """The hidden states of the next token of the first `count` slots; on a CPU, of all rows."""
+        positions = self._slots.filled[:count]
+        self._slots.for_tokens(positions)
+        if not self._next.is_cuda:
+            count, positions = self.size, pad(positions, (0, self.size - len(positions)))
+        return self._hidden(input_ids=self._next[:count, None], position_ids=positions[:, None])[:, 0]
 
     def _step(self, count: int) -> None:
         slots, hidden = self._slots, self._states(count)
-        count = len(hidden)
+        count = min(len(hidden), self.slots)
         # Slots beyond those in use are decoded too, where their number was rounded up: they stay within the cache.
         slots.filled[:count] = (slots.filled[:count] + 1).clamp_(max=slots.length - 1)
         self._pick(hidden, 0)
 
     def _pick(self, hidden: torch.Tensor, first: int) -> None:
         """Pick the next token of the slots from `first`, which stands after all that is in the cache."""
-        chosen, uniform = slice(first, first + len(hidden)), None
+        chosen, uniform = slice(first, min(first + len(hidden), self.slots)), None
         if self._temperature:
             uniform = self._uniforms[chosen].gather(1, self._slots.filled[chosen, None])[:, 0]
-        self._next[chosen] = pick(self._head(hidden), uniform, self._temperature, self._top_p)
+        logits = self._head(hidden)[: chosen.stop - first]
+        self._next[chosen] = pick(logits, uniform, self._temperature, self._top_p)
 
     def _graph(self, count: int) -> Any:
         """The replay of a step of at least `count` slots: numbers are rounded up, for few graphs."""
