@@ -24,8 +24,8 @@ PRE_TOKENIZERS = (
 SAMPLE = (
     f"{TEXT}\n\n\nBP 118/72, urea 9.2 mmol/L; 3 33 333 3333 33333 x1234567y 2024-07-26\t\t1,000.50\n \n  \n"
     "\t a  b   c    d\r\n\r\nI've he'LL we'D IT'S don't'S 'Tis they're camelCase HTMLParser !!?? ...--- (a)[b]{c}<d>"
-    " /* x */ \\n #tag @at £5 5€ 37°C ½ x² ≥ 90% naïve Ärzte Español ¿qué? Привет мир Ελληνικά עברית عربي नमस्ते 医学的な 你好,世界"
-    " 한국어 ไทย 🚀🙂 👨‍👩‍👧 \u00a0nbsp\u3000wide   \n    end  "
+    " /* x */ \\n #tag @at £5 5€ 37°C ½ x² ≥ 90% naïve Ärzte Español ¿qué? Привет мир Ελληνικά עברית عربي नमस्ते 医学的な"
+    " 你好,世界 한국어 ไทย 🚀🙂 👨‍👩‍👧 \u00a0nbsp\u3000wide   \n    end  "
 )
 
 
