@@ -19,3 +19,10 @@ PRE_TOKENIZER = Text(
     "export.formats: gguf: llama.cpp would cut texts into other tokens than this tokenizer ({kind}): leave gguf out"
 )
 STOP_TOKENS = Text("export.formats: gguf: llama.cpp would not stop at {tokens}: leave gguf out")
+TURNS = Text(
+    "export.formats: gguf: the chat template writes no Go template of a conversation ({text!r}): leave gguf out"
+)
+DISK = Text(
+    "{folder}: the export takes {needed:.1f} GB, and {free:.1f} are free: free some, or leave out export.formats"
+)
+MEMORY = Text("out of memory: the export takes {needed:.1f} GB, and {free:.1f} are free: end other programs")
