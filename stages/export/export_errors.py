@@ -1,0 +1,28 @@
+"""The texts of the errors that this room's files raise."""
+
+from stages.files.errors import Text
+
+TEMPLATE_DIFFERS = Text(
+    "export: as a chat template the prompt becomes {found!r}, the pipeline's is {wanted!r}: set prompt.style to plain"
+)
+OVERFLOW = Text(
+    "export: {name}: merged in {dtype} it is not finite: lower adapter.scale, or set model.dtype to float32"
+)
+QUANTIZED_BASE = Text("model.hub.path: {path} is quantised, and a merge needs weights of 16 bits: choose its original")
+NO_LLAMA_CPP = Text("export.formats: gguf needs llama.cpp in xllamacpp ({error}): make install-use, or leave gguf out")
+REFUSED = Text("{path}: llama.cpp does not load it ({error}): `make export` makes it again")
+UNSUPPORTED = Text(
+    "export.formats: gguf: {what} is not supported, the families {families} with plain attention are: leave gguf out"
+)
+TOO_LARGE = Text("export.formats: gguf: {name} does not fit into float16: set model.dtype to float32")
+PRE_TOKENIZER = Text(
+    "export.formats: gguf: llama.cpp would cut texts into other tokens than this tokenizer ({kind}): leave gguf out"
+)
+STOP_TOKENS = Text("export.formats: gguf: llama.cpp would not stop at {tokens}: leave gguf out")
+TURNS = Text(
+    "export.formats: gguf: the chat template writes no Go template of a conversation ({text!r}): leave gguf out"
+)
+DISK = Text(
+    "{folder}: the export takes {needed:.1f} GB, and {free:.1f} are free: free some, or leave out export.formats"
+)
+MEMORY = Text("out of memory: the export takes {needed:.1f} GB, and {free:.1f} are free: end other programs")
