@@ -19,3 +19,8 @@ PRE_TOKENIZER = Text(
     "export.formats: gguf: llama.cpp would cut texts into other tokens than this tokenizer ({kind}): leave gguf out"
 )
 STOP_TOKENS = Text("export.formats: gguf: llama.cpp would not stop at {tokens}: leave gguf out")
+OTHER_PROMPT = Text("{share} % of its prompts are not the pipeline's: the chat template or the BOS token is another")
+VANISHED = Text("its logits are the base model's ({base:.2f} nats off, {adapter:.2f} off the adapter's): no fine-tune")
+FEWER = Text(
+    "{one} % of {n} answers {what}, of the adapter's {other} %: {less} points less, export.margin is {margin:g}"
+)
