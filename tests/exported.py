@@ -31,7 +31,9 @@ def base(folder):
     backend.post_processor = processors.TemplateProcessing(single=f"{first[0]} $A", special_tokens=[first])
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, chat_template=CHAT, **SPECIAL)
     torch.manual_seed(0)
-    ids = {f"{kind.removesuffix('token')}token_id": tokenizer.convert_tokens_to_ids(one) for kind, one in SPECIAL.items()}
+    ids = {
+        f"{kind.removesuffix('token')}token_id": tokenizer.convert_tokens_to_ids(one) for kind, one in SPECIAL.items()
+    }
     size = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
     config = LlamaConfig(**size, num_key_value_heads=2, vocab_size=len(tokenizer), initializer_range=0.1, **ids)
     LlamaForCausalLM(config).save_pretrained(folder)

@@ -6,6 +6,6 @@ ADAPTER = Path("models/adapter")
 EXPORT = Path("models/export")
 MERGED = "merged"  # in EXPORT, as the others
 GGUF = "gguf"
-MODELFILE = "Modelfile"
+NAME = "medical-chatbot"  # of GGUF files: NAME-QUANTIZATION.gguf, each with its Modelfile-QUANTIZATION
 README = "README.md"
 KEY = "export.json"

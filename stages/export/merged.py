@@ -1,7 +1,7 @@
 """The base model with the adapter merged into it: a Hugging Face folder for transformers, vLLM and others."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from stages.data.prompts import Formatter
 from stages.export import ADAPTER, chat_template, export_errors
@@ -13,8 +13,15 @@ from stages.params.schema import Generation, Params
 SHARD = 10**9  # bytes of a file of weights, and of memory
 
 
-def write(params: Params, folder: Path) -> float:
-    """Write model, tokenizer, chat template and generation config; returns the share of the update that is lost.
+class Merge(NamedTuple):
+    """The share of the update that a merge loses, and whether post_infer's answers were written with its tensors."""
+
+    lost: float
+    as_answered: bool
+
+
+def write(params: Params, folder: Path) -> Merge:
+    """Write model, tokenizer, chat template and generation config.
 
     Weights are read as they lie on the disk, and one shard at a time is in memory. Where post_infer merges, the tensors
     are those that it answered with; where it keeps the adapter beside the weights (in 4-bit weights too), the merge is
@@ -60,7 +67,7 @@ def write(params: Params, folder: Path) -> float:
     _generation_config(bos, tokens.pad_token_id, sorted(stops), params.generation).save_pretrained(folder)
     tokens.chat_template = chat_template.template(Formatter(tokens, params.prompt))
     tokens.save_pretrained(folder)
-    return lost
+    return Merge(lost, as_answered)
 
 
 def _save(weights: dict[str, Any], dtype: Any, written: Any, folder: Path) -> None:

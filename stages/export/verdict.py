@@ -19,7 +19,7 @@ from tqdm import tqdm
 from stages.data.prompts import question_text
 from stages.evaluate import comparison, samples, statistics, studies, summary
 from stages.evaluate.thinking import Tags
-from stages.export import ADAPTER, export_errors, reference
+from stages.export import ADAPTER, GGUF, MERGED, contents, export_errors, reference
 from stages.export.runtimes import in_llama_cpp, in_transformers
 from stages.files import records
 from stages.files.records import Row
@@ -61,10 +61,17 @@ def judge(params: Params, artefacts: dict[str, Path]) -> list[str]:
             for row, prompt, before, after in zip(graded, asked, wanted, found, strict=True)
         ]
         table[name] = compared(pairs, tokenizer.convert_ids_to_tokens, params)
+        table[name]["failures"] += contents.problems(path, params)
         table[name]["runtime"] = f"{_runtime(path).PACKAGE} {version(_runtime(path).PACKAGE)}"
     shown = {"key": studies.key(params, graded), "margin": params.export.margin, "artefacts": table}
     records.write_json(studies.EXPORT, {"export": comparison.rounded(shown)})
     return [f"{name}: {said}" for name, one in table.items() for said in one["failures"]]
+
+
+def artefacts(folder: Path) -> dict[str, Path]:
+    """What an export holds, by name: the merged folder, each GGUF file."""
+    found = [folder / MERGED, *sorted((folder / GGUF).glob("*.gguf"))]
+    return {path.name: path for path in found if path.exists()}
 
 
 def compared(pairs: list[Row], spelled: Callable[[list[int]], list[str]], params: Params) -> Row:
