@@ -78,3 +78,12 @@ def learn(params, prompts, folder, steps=60):
         optimizer.step()
     adapter.save(tuned, folder)
     return loss.item()
+
+
+def changed(params):
+    """The params of such a run, from those of the preset tiny."""
+    values = params.model_dump(mode="json") | {"free_questions": [], "evaluation_sets": []}
+    values["generation"] |= {"max_new_tokens": 48}
+    values["lora"] |= {"r": 16, "lora_alpha": 32}
+    values["export"] |= {"quantizations": ["f16", "q8_0"]}
+    return type(params).model_validate(values)

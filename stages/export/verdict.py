@@ -110,7 +110,7 @@ def _failures(found: Row, margin: float) -> Iterator[str]:
     parts = {"right": found, "that stop": found["stopped"]}
     parts |= {f"with {tag}": shares for tag, shares in found["tags"].items()}
     for what, shares in parts.items():
-        if shares["before"] - shares["after"] > margin:
+        if round(shares["before"] - shares["after"], 9) > margin:  # 1 - 0.95 is more than 0.05
             one, other = (percent(100 * shares[arm]) for arm in ("after", "before"))
             less = percent(100 * (shares["before"] - shares["after"]))
             yield export_errors.FEWER.format(
