@@ -191,11 +191,11 @@ def test_the_report_shows_an_export_and_escapes_it():
     rows = [test_report.row("heldout", "Answer: 3", "Answer: 3")]
     html, markdown = (make(test_report.context(rows, export=exported([]))) for make in (page.html, page.markdown))
     assert "<h2>The exported model</h2>" in html
-    assert '<th scope="row">a&lt;b&gt;.gguf</th><td>xllamacpp 1</td>' in html
+    assert "<h3><bdi>a&lt;b&gt;.gguf</bdi> <small>xllamacpp 1</small></h3>" in html
     assert "as the adapter" in html
     assert "| a\\<b\\>.gguf | xllamacpp 1 | 66.0 % | −1.0 (−5.0 to +3.0) | 80.0 % | 97.0 % |" in markdown
     failed = page.html(test_report.context(rows, export=exported(["9 % fewer", "no <Modelfile>"])))
-    assert "fails: 9 % fewer; no &lt;Modelfile&gt;" in failed
+    assert "9 % fewer; no &lt;Modelfile&gt;" in failed
 
 
 def test_the_report_without_an_export_says_nothing_of_one():
