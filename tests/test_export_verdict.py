@@ -156,6 +156,7 @@ def written(tmp_path, tiny, monkeypatch):
     monkeypatch.chdir(tmp_path)
     calls = []
     monkeypatch.setattr(__main__.checks, "before", lambda params: None)
+    monkeypatch.setattr(verdict, "questions", lambda params: [])
     monkeypatch.setattr(__main__, "write", lambda params, folder: records.write_text(folder / "export.json", "new"))
     monkeypatch.setattr(__main__.dvc, "run", lambda *arguments: calls.append(arguments))
     records.write_text(EXPORT / "export.json", "former")
@@ -178,6 +179,14 @@ def test_an_export_that_does_not_fail_takes_the_place_of_the_former_one(written,
     assert [path.name for path in EXPORT.iterdir()] == ["export.json"]
     assert (EXPORT / "export.json").read_text() == "new"
     assert len(written) == 1
+
+
+def test_an_export_before_any_run_is_one_line_before_anything_is_written(tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(__main__.checks, "before", lambda params: None)
+    with pytest.raises(UserError, match=r"data/prompts/summary\.json: not found: run `dvc repro`"):
+        __main__.export(tiny)
+    assert not __main__.PARTIAL.exists()
 
 
 def exported(failures):

@@ -32,6 +32,7 @@ def export(params: Params) -> str:
     with identity.one_at_a_time("export", identity.CACHE):
         _tidy()
         checks.before(params)
+        verdict.questions(params)  # now, not once all is written
         with path_in_errors(EXPORT, PARTIAL):
             write(params, PARTIAL)
             if failures := verdict.judge(params, verdict.artefacts(PARTIAL)):

@@ -21,7 +21,7 @@ from stages.evaluate import comparison, samples, statistics, studies, summary
 from stages.evaluate.thinking import Tags
 from stages.export import ADAPTER, GGUF, MERGED, contents, export_errors, reference
 from stages.export.runtimes import in_llama_cpp, in_transformers
-from stages.files import records
+from stages.files import errors, records
 from stages.files.records import Row
 from stages.generate import answers
 from stages.model import base_model
@@ -42,10 +42,7 @@ def judge(params: Params, artefacts: dict[str, Path]) -> list[str]:
 
     A path is a Hugging Face folder or a GGUF file. What a killed call has asked is not asked again.
     """
-    opened = json.loads(SUMMARY.read_text(encoding="utf-8"))["thinking_opened"]
-    tags = Tags(*params.prompt.thinking_tags, opened=opened)
-    counts = {"count": params.generation.samples, "split": params.evaluation.split}
-    graded = comparison.graded(RAW, ARMS, params.grading, tags, **counts)
+    tags, graded = _tags(params), questions(params)
     prompts = {(row["set"], row["id"]): row for path in PROMPTS for row in records.read(path)}
     asked = [prompts[row["set"], row["record"]["id"]] for row in graded]
     with _kept([*answers.settings(params), params.adapter], [ADAPTER]) as kept:
@@ -66,6 +63,18 @@ def judge(params: Params, artefacts: dict[str, Path]) -> list[str]:
     shown = {"key": studies.key(params, graded), "margin": params.export.margin, "artefacts": table}
     records.write_json(studies.EXPORT, {"export": comparison.rounded(shown)})
     return [f"{name}: {said}" for name, one in table.items() for said in one["failures"]]
+
+
+def questions(params: Params) -> list[Row]:
+    """The questions of the split with both arms' answers, graded. Raises UserError where a stage has not run."""
+    counts = {"count": params.generation.samples, "split": params.evaluation.split}
+    return comparison.graded(RAW, ARMS, params.grading, _tags(params), **counts)
+
+
+def _tags(params: Params) -> Tags:
+    if not SUMMARY.exists():
+        raise errors.not_made(SUMMARY)
+    return Tags(*params.prompt.thinking_tags, opened=json.loads(SUMMARY.read_text(encoding="utf-8"))["thinking_opened"])
 
 
 def artefacts(folder: Path) -> dict[str, Path]:
