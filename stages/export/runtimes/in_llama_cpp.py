@@ -15,6 +15,7 @@ from stages.params.schema import Params
 
 PACKAGE = "xllamacpp"
 SLOTS = 32  # answers at a time
+POSITIONS = 32_768  # of all slots: of an 8B, 4 GB of keys and values
 
 
 def answers(path: Path, questions: list[str], params: Params, room: int) -> Iterator[tuple[int, Row]]:
@@ -22,7 +23,7 @@ def answers(path: Path, questions: list[str], params: Params, room: int) -> Iter
 
     Raises UserError where xllamacpp is missing, or llama.cpp does not load the file or refuses a question.
     """
-    server = _server(path, room, min(SLOTS, len(questions)))
+    server = _server(path, room, max(1, min(SLOTS, len(questions), POSITIONS // room)))
     prompts = [prompt(server, question) for question in questions]
 
     def ask(index: int) -> tuple[int, Row]:
