@@ -68,6 +68,7 @@ def main(params: Params) -> str:
         versions={name: version(name).split("+")[0] for name in PACKAGES},
         revisions=revisions(params),
         studies=studies.read(studies.STUDIES, params, rows),
+        export=studies.read(studies.EXPORT, params, rows, ["export"])["export"],
     )
     counts = context.dataset
     dropped = sum(sum(reasons.values()) for group in ("dropped", "leaks") for reasons in counts[group].values())

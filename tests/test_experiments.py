@@ -146,7 +146,7 @@ def test_two_ledgers_merge_as_the_lines_of_both(tmp_path, tiny, asked_test):
     ],
 )
 def test_what_cannot_be_asked_for_is_one_line(workplace, capsys, monkeypatch, command, change, said):
-    monkeypatch.setattr(runs, "_dvc", lambda *arguments: pytest.fail("nothing is run"))
+    monkeypatch.setattr(runs.dvc, "run", lambda *arguments: pytest.fail("nothing is run"))
     text = (workplace / "params.yaml").read_text()
     for old, new in change.items():
         assert old in text

@@ -75,7 +75,8 @@ def random_adapter(tuned):
 def test_a_family_goes_through_all_six_stages(params, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data/input").mkdir(parents=True)
-    records.write_json(studies.STUDIES, {})
+    for path in (studies.EXPORT, studies.STUDIES):
+        records.write_json(path, {})
     records.write_text(studies.LEDGER, "\n")
     for stage in (fetch_dataset, format_prompts, baseline_infer, finetune_lora, post_infer, compare):
         assert stage.main(params)

@@ -16,16 +16,17 @@ from stages.params.schema import Params
 
 NAMES = ("control", "seeds")
 LEDGER, STUDIES = Path("metrics/ledger.jsonl"), Path("metrics/studies.json")
+EXPORT = Path("metrics/export.json")  # written by stages/export
 SKETCH = 16  # ids that stand for a set of questions
 
 
-def read(path: Path, params: Params, rows: list[Row]) -> dict[str, Row | None]:
-    """The control and the seeds of this very run, by name; None for one that is missing or of another run.
+def read(path: Path, params: Params, rows: list[Row], names: Iterable[str] = NAMES) -> dict[str, Row | None]:
+    """The studies of this very run, by name; None for one that is missing or of another run.
 
     `rows` are this run's, as comparison.graded gives them. Raises UserError where the file is damaged.
     """
     found, run = load(path), key(params, rows)
-    return {name: found[name] if found.get(name, {}).get("key") == run else None for name in NAMES}
+    return {name: found[name] if found.get(name, {}).get("key") == run else None for name in names}
 
 
 def load(path: Path) -> dict[str, Row]:

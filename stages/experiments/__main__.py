@@ -9,8 +9,9 @@ import argparse
 import sys
 
 from stages import params
-from stages.experiments import runs, study
+from stages.experiments import study
 from stages.files.errors import explained
+from stages.runtime import dvc
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         checked = params.load()
-        with runs.signals_to_child():
+        with dvc.signals_to_child():
             match given.command:
                 case "seeds":
                     said = study.seeds(checked, given.n)

@@ -1,6 +1,8 @@
 """Write the fine-tuned model in the formats of params.yaml to models/export.
 
 python -m stages.export
+
+Each is held against the adapter first (stages/export/verdict.py); an export that fails replaces no former one.
 """
 
 import shutil
@@ -9,24 +11,40 @@ import time
 from pathlib import Path
 
 from stages import params
-from stages.export import EXPORT, GGUF, KEY, MERGED, NAME, README, checks, record
+from stages.export import EXPORT, GGUF, KEY, MERGED, NAME, README, checks, export_errors, record
 from stages.files import records
 from stages.files.errors import explained, path_in_errors
 from stages.params.schema import Params
-from stages.runtime import identity
+from stages.runtime import dvc, identity
 
 PARTIAL = EXPORT.with_name("export.partial")
 FORMER = EXPORT.with_name("export.former.partial")
+FAILED = EXPORT / "failed"
 
 
 def export(params: Params) -> str:
-    """Write all formats and put them in place together; returns what was made."""
+    """Write all formats, judge them and put them in place together; returns what was made.
+
+    Raises UserError where one does not answer as the adapter: then all are in FAILED, and the former export stays.
+    """
+    from stages.export import verdict
+
     with identity.one_at_a_time("export", identity.CACHE):
         _tidy()
         checks.before(params)
+        verdict.questions(params)  # now, not once all is written
         with path_in_errors(EXPORT, PARTIAL):
             write(params, PARTIAL)
-            publish(PARTIAL)
+            if failures := verdict.judge(params, verdict.artefacts(PARTIAL)):
+                shutil.rmtree(FAILED, ignore_errors=True)
+                EXPORT.mkdir(exist_ok=True)
+                PARTIAL.rename(FAILED)
+            else:
+                publish(PARTIAL)
+        with dvc.signals_to_child():
+            dvc.run("repro", "--single-item", "compare")  # the report has a section about it
+    if failures:
+        raise export_errors.FAILED(folder=FAILED, failures="\n".join(failures))
     return f"{EXPORT}: {', '.join(params.export.formats)}: see {EXPORT / README}"
 
 

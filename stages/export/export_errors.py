@@ -26,3 +26,12 @@ DISK = Text(
     "{folder}: the export takes {needed:.1f} GB, and {free:.1f} are free: free some, or leave out export.formats"
 )
 MEMORY = Text("out of memory: the export takes {needed:.1f} GB, and {free:.1f} are free: end other programs")
+OTHER_PROMPT = Text("{share} % of its prompts are not the pipeline's: the chat template or the BOS token is another")
+VANISHED = Text("its logits are the base model's ({base:.2f} nats off, {adapter:.2f} off the adapter's): no fine-tune")
+FEWER = Text(
+    "{one} % of {n} answers {what}, of the adapter's {other} %: {less} points less, export.margin is {margin:g}"
+)
+DTYPE = Text("its weights are {found}, model.dtype is {wanted}")
+SPECIAL_TOKENS = Text("its special tokens are not the base model's: {found} instead of {wanted}")
+NO_MODELFILE = Text("no Modelfile beside it has the line `{line}`: Ollama would guess the prompt")
+FAILED = Text("the export does not answer as the adapter and is kept in {folder} alone:\n{failures}")

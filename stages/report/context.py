@@ -26,6 +26,7 @@ class Context:
     versions: dict[str, str]  # by package
     revisions: dict[str, str]  # of the base model, the dataset, the evaluation sets
     studies: dict[str, Row | None]  # control and seeds, where studies.read finds them of this run
+    export: Row | None = None  # how exported models answer, where it is of this run
 
 
 def right(row: Row, arm: str) -> bool:

@@ -121,6 +121,7 @@ def _common(context: Context, label: Any) -> dict[str, Any]:
         "losses": verdict.reference_losses(context.results, context.studies["control"]),
         "samples": max((result["samples"] for result in labelled.values()), default=1),
         "outcomes": outcomes(context.rows),
+        "export_note": wording.export_note(context.export) if context.export else "",
         "caveats": caveats(context),
         "kept": kept,
         "versions": dict(sorted(context.versions.items())),

@@ -127,3 +127,15 @@ def reference_loss(loss: Row | None) -> str:
         f"{loss['before']:.3f} nats before and {loss['after']:.3f} after ({diff} nats, 95 % interval {low} to {high}, "
         f"{p_value(loss['p_value'])}; lower is better): {means}. {parting(loss, loss['p_value'])}"
     ).strip()
+
+
+def export_note(export: Row) -> str:
+    """What the table of exported files compares, and what makes one fail."""
+    first = next(iter(export["artefacts"].values()))
+    return (
+        f"Each file answered {plural(first['n'], 'question')} greedily in its own runtime, with its own chat template. "
+        f"The adapter’s own greedy answers are right, as written, in {percent(first['before'])}. Other kernels round "
+        "otherwise, so some answers differ; nats off are log-probabilities of the likeliest tokens at the first steps. "
+        f"A file fails with {100 * export['margin']:g} points fewer right, stopped or with their thinking shown, with "
+        "another prompt, or with the base model’s logits."
+    )

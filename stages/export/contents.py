@@ -1,0 +1,44 @@
+"""What an export must hold beside its answers: the dtype of the weights, the special tokens, a Modelfile."""
+
+from pathlib import Path
+from typing import Any
+
+from stages.export import export_errors
+from stages.model import base_model
+from stages.params.schema import Params
+
+
+def problems(path: Path, params: Params) -> list[str]:
+    """What is wrong with a Hugging Face folder, or with what stands beside a GGUF file; a line each."""
+    return list(_beside(path) if path.suffix == ".gguf" else _of_folder(path, params))
+
+
+def _beside(path: Path) -> list[str]:
+    line = f"FROM ./{path.name}"
+    files = (file.read_text(encoding="utf-8") for file in path.parent.glob("Modelfile*"))
+    return [] if any(line in text.splitlines() for text in files) else [export_errors.NO_MODELFILE.format(line=line)]
+
+
+def _of_folder(path: Path, params: Params) -> list[str]:
+    from safetensors import safe_open
+    from transformers import AutoTokenizer
+
+    found, dtypes = [], set()
+    for file in path.glob("*.safetensors"):
+        with safe_open(file, "pt") as weights:
+            dtypes |= {str(weights.get_slice(name).get_dtype()) for name in weights.keys()}  # noqa: SIM118
+    names = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+    if dtypes != {names[params.model.dtype]}:
+        found.append(export_errors.DTYPE.format(found=", ".join(sorted(dtypes)), wanted=params.model.dtype))
+    own, other = _special(base_model.tokenizer(params.model)), _special(AutoTokenizer.from_pretrained(path))
+    if own != other:
+        found.append(export_errors.SPECIAL_TOKENS.format(found=sorted(other - own), wanted=sorted(own - other)))
+    return found
+
+
+def _special(tokenizer: Any) -> set[tuple[str, str]]:
+    """The added tokens, each with its id and whether it is special, and the ends of texts."""
+    added = {
+        (one.content, f"{index}{' special' * one.special}") for index, one in tokenizer.added_tokens_decoder.items()
+    }
+    return added | {(kind, str(getattr(tokenizer, f"{kind}_token"))) for kind in ("bos", "eos")}
