@@ -1,0 +1,16 @@
+"""How `transformers serve` makes a message of an answer: all of its text, and the opening that the prompt wrote."""
+
+import re
+from typing import Any
+
+
+def template(opening: str, stops: list[str]) -> dict[str, Any]:
+    """The tokenizer's `response_template`, of the tag that the prompt ends in or "", and of the stop tokens.
+
+    Without one the server drops tags that are special tokens, and takes a template of its own for some families: of
+    Qwen2 it sends the whole prompt as part of the answer, where the prompt is not in Qwen's chat style.
+    """
+    # All of the prompt is skipped, but for an opening at its end: clients fold the thinking by it.
+    kept = rf"(?={re.escape(opening)}\s*\Z)" if opening else r"\Z"
+    content = {"content": "text", "content_args": {"strip": False}, "repeats": True, "join": "", "close": stops}
+    return {"start_anchor_pattern": rf"\A.*{kept}", "fields": {"content": content}}
