@@ -12,12 +12,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from stages import params
-from stages.export import EXPORT, MERGED, export_errors
+from stages.export import EXPORT, MERGED, NAME, export_errors, record
 from stages.files.errors import explained
 from stages.params.schema import Params
 
 HOST, PORT = "127.0.0.1", "8000"
-NAME = "ai-medical-chatbot"  # what clients call the model
 REVISION = "0" * 40  # a hub cache has one of each model
 CACHE = EXPORT / "hub"
 NEEDED = ("fastapi", "openai", "uvicorn")  # by `transformers serve`
@@ -34,12 +33,13 @@ def transformers_server(chosen: Params, port: str) -> tuple[list[str], dict[str,
 
 def vllm_server(chosen: Params, port: str) -> tuple[list[str], dict[str, str]]:
     """The command of vLLM's server, and its environment."""
-    command = [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", str(EXPORT / MERGED), *vllm_options(chosen)]
+    command = [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", str(EXPORT / MERGED)]
+    command += vllm_options(chosen, EXPORT / MERGED)
     return [*command, "--served-model-name", NAME, "--host", HOST, "--port", port], {}
 
 
-def vllm_options(chosen: Params) -> list[str]:
-    """What vLLM has to be told beside the folder.
+def vllm_options(chosen: Params, folder: Path) -> list[str]:
+    """What vLLM has to be told beside the folder of the merged model.
 
     By itself it samples at temperature 1 where a generation config is greedy, does not start where the model's longest
     context does not fit into the GPU, and leaves out the `<think>` that a prompt ends in.
@@ -47,14 +47,14 @@ def vllm_options(chosen: Params) -> list[str]:
     options = ["--max-model-len", "auto"]
     if not chosen.generation.temperature:
         options += ["--override-generation-config", json.dumps({"temperature": 0.0})]
-    return options + (["--reasoning-parser", "deepseek_r1"] if _opens_thinking(chosen) else [])
+    return options + (["--reasoning-parser", "deepseek_r1"] if _opens_thinking(chosen, folder) else [])
 
 
-def _opens_thinking(chosen: Params) -> bool:
+def _opens_thinking(chosen: Params, folder: Path) -> bool:
     """Whether the prompt ends in the opening tag, and both tags are the tokens that R1's parser looks for."""
     from transformers import AutoTokenizer
 
-    tokenizer, (opens, closes) = AutoTokenizer.from_pretrained(EXPORT / MERGED), chosen.prompt.thinking_tags
+    tokenizer, (opens, closes) = AutoTokenizer.from_pretrained(folder), chosen.prompt.thinking_tags
     prompt = tokenizer.apply_chat_template(
         [{"role": "user", "content": "?"}], tokenize=False, add_generation_prompt=True
     )
@@ -105,6 +105,8 @@ def main() -> int:
         chosen, port = params.load(), _free_port(os.environ.get("PORT") or PORT)
         if not (EXPORT / MERGED).is_dir():
             raise export_errors.NO_MERGED(path=EXPORT / MERGED)
+        if not record.is_current(chosen):
+            raise export_errors.STALE(path=EXPORT)
         server, make = ("vLLM", vllm_server) if _has_vllm() else ("transformers serve", transformers_server)
         if make is transformers_server and (missing := [name for name in NEEDED if find_spec(name) is None]):
             raise export_errors.NOT_INSTALLED(names=", ".join(missing))
