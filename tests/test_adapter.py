@@ -14,6 +14,7 @@ from stages.data.prompts import Formatter
 from stages.files.errors import UserError
 from stages.generate import generate
 from stages.model import adapter, base_model, load
+from stages.model.__main__ import where
 from stages.params.__main__ import use
 from tests.conftest import ROOT, save_adapter
 
@@ -259,7 +260,7 @@ def test_the_notebook_of_the_readme_answers_as_the_pipeline_does(workplace, tiny
     use("tiny")
     chosen = params.load()
     save_adapter(chosen, workplace / "models/adapter")
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    where(chosen.model)
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     [code] = [block for block in blocks if "# in your own notebook\n" in block]
 
@@ -276,4 +277,4 @@ def test_the_notebook_of_the_readme_answers_as_the_pipeline_does(workplace, tiny
     ids = answering.network.generate(given, **asked)[0]
     assert answering.network.dtype == names["model"].dtype == torch.bfloat16
     assert not torch.equal(ids, load.for_answers(chosen.model, None, 1.0).network.generate(given, **asked)[0])
-    assert printed == f"{answering.tokenizer.decode(ids)}\n"
+    assert printed == f"{answering.tokenizer.decode(ids[given.shape[1] :], skip_special_tokens=True)}\n"

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from stages.files import records
 from tests import warm
 from tests.clones import commit, outputs, run
 from tests.test_dvc import ORDER
@@ -70,6 +71,28 @@ def test_metrics_and_plots_show(clone):
     assert len(pictures) == 4
     for picture in pictures:  # they are there without a network and without a script
         assert "<svg" in (clone / "dvc_plots" / picture).read_text(encoding="utf-8")
+
+
+def test_the_notebook_of_the_readme_answers_as_the_pipeline_did(clone, committed):
+    """The README's code as it stands there, but for the two values that the tiny preset has otherwise."""
+    readme = (clone / "README.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"```python\n(# in your own notebook\n.*?)```", readme, re.DOTALL)
+    assert len([line for line in code.splitlines()[2:] if line]) == 6
+    for given, tiny in (
+        (f"torch.{committed['model']['dtype']})", "torch.float32)"),
+        (f"max_new_tokens={committed['generation']['max_new_tokens']},", "max_new_tokens=12,"),
+    ):
+        assert given in code
+        code = code.replace(given, tiny)
+    question = re.search(r'^question = "(.*)"$', code, re.MULTILINE)[1]
+    [row] = [one for one in records.read(clone / "data/prompts/evaluation.jsonl") if question in one["prompt"]]
+    before, after = (
+        {one["id"]: one["text"] for one in records.read(clone / f"data/answers/{arm}.jsonl")}[row["id"]]
+        for arm in ("baseline", "post")
+    )
+    run(clone, "python", "-m", "stages.model", "where")
+    assert run(clone, "python", "-c", code, HF_HUB_OFFLINE="1").stdout == f"{after}\n"
+    assert before != after
 
 
 def test_a_second_repro_runs_nothing(clone):

@@ -2,6 +2,11 @@
 
 from stages.files.errors import Text
 
+PORT = Text("PORT={given}: no number from 1 to 65535: make serve PORT=8000")
+PORT_TAKEN = Text("port {port} of {host}: {error}: make serve PORT={other}")
+NO_MERGED = Text("{path}: not found: `make export` makes it, with merged among export.formats")
+STALE = Text("{path}: of another adapter or other params: `make export` makes it again")
+NOT_INSTALLED = Text("make serve needs {names}: make install-use")
 TEMPLATE_DIFFERS = Text(
     "export: as a chat template the prompt becomes {found!r}, the pipeline's is {wanted!r}: set prompt.style to plain"
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stages.data.prompts import Formatter
-from stages.export import ADAPTER, chat_template, export_errors
+from stages.export import ADAPTER, chat_template, export_errors, response_template
 from stages.files import records
 from stages.generate import answers
 from stages.model import adapter, base_model, checks, load
@@ -65,7 +65,9 @@ def write(params: Params, folder: Path) -> Merge:
     stops |= {load.chat_template.end_of_turn(tokens)} - {None}
     bos = network.generation_config.bos_token_id
     _generation_config(bos, tokens.pad_token_id, sorted(stops), params.generation).save_pretrained(folder)
-    tokens.chat_template = chat_template.template(Formatter(tokens, params.prompt))
+    formatter = Formatter(tokens, params.prompt)
+    tokens.response_template = response_template.template(formatter, tokens.convert_ids_to_tokens(sorted(stops)))
+    tokens.chat_template = chat_template.template(formatter)
     tokens.save_pretrained(folder)
     return Merge(lost, as_answered)
 
