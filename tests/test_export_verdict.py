@@ -163,7 +163,7 @@ def written(tmp_path, tiny, monkeypatch):
     return calls
 
 
-def test_an_export_that_fails_is_kept_aside_and_the_former_one_stays(written, tiny, monkeypatch):
+def test_an_export_that_fails_is_kept_in_failed_and_the_former_one_stays(written, tiny, monkeypatch):
     monkeypatch.setattr(verdict, "judge", lambda params, artefacts: ["merged: 90.0 % of 100 answers right"])
     with pytest.raises(UserError, match=r"(?s)models/export/failed.*\nmerged: 90\.0 % of 100"):
         __main__.export(tiny)
