@@ -316,6 +316,9 @@ def test_dark_is_dark(opened):
 
 def test_before_a_fine_tune_the_base_answers_alone_and_the_page_says_so(opened, served):
     page = opened(url=served.before)
-    assert page.get_by_text(texts.NO_FINE_TUNE).is_visible()
+    assert page.get_by_text(texts.NO_FINE_TUNE.replace("`", "")).is_visible()
+    box = page.locator("#top").bounding_box()
+    assert abs(box["x"] - (DESKTOP["width"] - box["x"] - box["width"])) < 20  # in the middle, and wide
+    assert box["width"] > DESKTOP["width"] * 0.8
     assert not page.get_by_text("Both, side by side").is_visible()
     assert ask(page, "Alone?").locator(".arm").count() == 1

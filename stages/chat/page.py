@@ -74,6 +74,7 @@ def build(params: Params, arms: Mapping[str, LoadedModel]) -> gr.Blocks:
             begun.success(None, js=SHOW_LAST).then(
                 replies.write, [exchanges, *sampling], shown, concurrency_id="models", concurrency_limit=1,
                 show_progress="full", show_progress_on=queue, api_visibility="private",
+                trigger_mode="multiple",  # one that was stopped may not have ended yet
             )
             for begun in (asked, asked_again)
         ]  # fmt: skip
@@ -124,7 +125,7 @@ def _top(both: bool) -> str:
     """What this is, and what it was found to be worth."""
     said = "Two models answer each question side by side: the base model, and the same model after the fine-tune."
     verdict = about.headline() if both else ""
-    return f'<h1>{TITLE}</h1><p class="lede">{said if both else escape(texts.NO_FINE_TUNE)}</p>' + (
+    return f'<h1>{TITLE}</h1><p class="lede">{said if both else escape(texts.NO_FINE_TUNE.replace("`", ""))}</p>' + (
         f'<p class="verdict"><b>Verdict.</b> {escape(verdict)}</p>' if verdict else ""
     )
 
