@@ -70,22 +70,35 @@ class Parts:
         return self._without_space(everywhere=False)
 
     def _without_space(self, everywhere: bool) -> Any:
-        from tokenizers import normalizers, pre_tokenizers
+        if not any(_puts_space(step, everywhere) for step in _steps(self.tokenizer.backend_tokenizer)):
+            return self.tokenizer  # to copy one takes a fifth of a second
+        copied = copy.deepcopy(self.tokenizer)
+        for step in _steps(copied.backend_tokenizer):  # what is changed in one changes the tokenizer
+            if not _puts_space(step, everywhere):
+                continue
+            if hasattr(step, "prepend_scheme"):
+                step.prepend_scheme = "never"
+            elif hasattr(step, "prepend"):
+                step.prepend = ""
+            else:
+                step.add_prefix_space = False
+        return copied
 
-        copied, changed = copy.deepcopy(self.tokenizer), False
-        for step in _steps(copied.backend_tokenizer):
-            scheme = getattr(step, "prepend_scheme", "never")  # of Metaspace
-            if scheme == "first" or (everywhere and scheme == "always"):
-                step.prepend_scheme, changed = "never", True
-            elif everywhere and isinstance(step, normalizers.Prepend):
-                step.prepend, changed = "", True
-            elif everywhere and isinstance(step, pre_tokenizers.ByteLevel) and step.add_prefix_space:
-                step.add_prefix_space, changed = False, True
-        return copied if changed else self.tokenizer
+
+def _puts_space(step: Any, everywhere: bool) -> bool:
+    """Whether a step puts a space before a text: where one begins, or after added tokens too."""
+    from tokenizers import normalizers, pre_tokenizers
+
+    scheme = getattr(step, "prepend_scheme", "never")  # of Metaspace
+    if scheme == "first" or (everywhere and scheme == "always"):
+        return True
+    if isinstance(step, normalizers.Prepend):
+        return everywhere
+    return everywhere and isinstance(step, pre_tokenizers.ByteLevel) and step.add_prefix_space
 
 
 def _steps(backend: Any) -> Iterator[Any]:
-    """The steps of a tokenizer before its model; what is changed in one changes the tokenizer."""
+    """The steps of a tokenizer before its model."""
     from tokenizers import normalizers, pre_tokenizers
 
     for step in (backend.normalizer, backend.pre_tokenizer):
