@@ -54,6 +54,16 @@ def params(name, folders, tiny, monkeypatch):
     return tiny.model_copy(update={**sections, "free_questions": ["What is sepsis?"]})
 
 
+def test_positions_are_those_of_the_model_itself_in_bfloat16(name, params, folders):
+    """A cast of the whole network rounds the frequencies of rotary positions: far from the start all is off."""
+    model = params.model.model_copy(update={"dtype": "bfloat16"})
+    found = answers.load_model(params.model_copy(update={"model": model})).network
+    own = AutoModelForCausalLM.from_pretrained(folders[name], dtype=torch.bfloat16).eval()
+    ids = torch.arange(1, 801)[None] % 256
+    with torch.inference_mode():
+        assert torch.equal(found(ids).logits, own(ids).logits)
+
+
 def own_loss(model, row):
     """The mean loss of a row's completion as the model itself computes it."""
     ids = torch.tensor([row["prompt_ids"] + row["completion_ids"]])

@@ -9,7 +9,7 @@ from typing import Any
 
 from stages.files import records
 from stages.generate import answers
-from stages.model import base_model
+from stages.model import base_model, rotary
 from stages.model.load import LoadedModel
 from stages.model.weights import cache
 from stages.params.schema import Model, Params
@@ -95,6 +95,6 @@ def _arm(params: Params, adapter: Path | None) -> LoadedModel:
 def _kept(folder: Path, model: Model) -> LoadedModel:
     from stages.model.backends import hf_peft
 
-    network = hf_peft.ready_to_answer(hf_peft.load_to_answer(folder, model), model, 0.0)
+    network = rotary.in_float32(hf_peft.ready_to_answer(hf_peft.load_to_answer(folder, model), model, 0.0))
     stop_ids = json.loads((folder / STOPS).read_text(encoding="utf-8"))
     return LoadedModel(network, base_model.tokenizer(model), frozenset(stop_ids))

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from stages.files import records
 from stages.files.records import Row
 from stages.generate import ask, engine, generate, generation_errors, likelihood, seed_of
-from stages.model import architecture, load, memory
+from stages.model import architecture, load, memory, rotary
 from stages.model.memory import generation as generation_memory
 from stages.params.schema import Generation, Params
 from stages.runtime import costs
@@ -31,7 +31,9 @@ def settings(params: Params) -> list[Any]:
 def load_model(params: Params, adapter: Path | None = None, scale: float = 1.0, merge_tolerance: float = 0.0) -> Any:
     """The LoadedModel that answers: the base, with the adapter times `scale` where given."""
     architecture.check(params)  # now, not once all is answered and the training begins
-    return load.for_answers(settings(params)[0], adapter, scale, merge_tolerance)
+    made = load.for_answers(settings(params)[0], adapter, scale, merge_tolerance)
+    rotary.in_float32(made.network)
+    return made
 
 
 def answer(model: Any, rows: list[Row], params: Params, kept: Kept) -> list[Row]:
