@@ -100,6 +100,10 @@ def prepared(request, folders, tiny, tmp_path, monkeypatch):
     name = getattr(request, "param", "random")
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda path, **_: str(folders / path))
     monkeypatch.chdir(tmp_path)
+    # Whether an export answers well is tests/test_export_verdict.py's.
+    for name_of, stub in {"questions": None, "judge": []}.items():
+        monkeypatch.setattr(f"stages.export.verdict.{name_of}", lambda *_, stub=stub: stub)
+    monkeypatch.setattr("stages.runtime.dvc.run", lambda *_: None)
     params = changed(tiny, adapter={"merge_tolerance": 1.0})
     if name != "random":
         params = changed(params, model={"source": "hub", "hub": tiny.model.hub.model_copy(update={"path": name})})

@@ -32,6 +32,8 @@ def export(params: Params) -> str:
     with identity.one_at_a_time("export", identity.CACHE):
         _tidy()
         checks.before(params)
+        with dvc.signals_to_child():
+            dvc.run("repro")  # what is exported, and what it is held against, are of these params
         verdict.questions(params)  # now, not once all is written
         with path_in_errors(EXPORT, PARTIAL):
             write(params, PARTIAL)
@@ -42,7 +44,7 @@ def export(params: Params) -> str:
             else:
                 publish(PARTIAL)
         with dvc.signals_to_child():
-            dvc.run("repro", "--single-item", "compare")  # the report has a section about it
+            dvc.run("repro")  # the report has a section about it
     if failures:
         raise export_errors.FAILED(folder=FAILED, failures="\n".join(failures))
     return f"{EXPORT}: {', '.join(params.export.formats)}: see {EXPORT / README}"
