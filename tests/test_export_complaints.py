@@ -114,7 +114,12 @@ def test_5_a_dtype_that_the_merge_changed(export):
     import torch
 
     reweigh(export.merged, lambda name, weight: weight.to(torch.float16))
-    assert said(export.judged(MERGED), "its weights are F16, model.dtype is float32")
+    assert said(export.judged(MERGED), "its weights or its config are in float16, model.dtype is float32")
+
+
+def test_5_a_dtype_of_the_config_that_the_merge_changed(export):
+    edit(export.merged / "config.json", lambda values: values.update(dtype="bfloat16"))
+    assert said(export.judged(MERGED), "its weights or its config are in bfloat16, model.dtype is float32")
 
 
 def test_6_no_modelfile(export):

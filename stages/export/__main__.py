@@ -104,6 +104,7 @@ def main() -> int:
     except Exception as error:
         if (text := explained(error)) is None:  # a mistake of the code, which its traceback shows
             raise
+        text = text.replace("`dvc repro` again", "`make export` again")
         print("\n".join(f"export: {line.removeprefix('export: ')}" for line in text.splitlines()), file=sys.stderr)
         return 1
     return 0

@@ -21,15 +21,16 @@ def _beside(path: Path) -> list[str]:
 
 def _of_folder(path: Path, params: Params) -> list[str]:
     from safetensors import safe_open
-    from transformers import AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
-    found, dtypes = [], set()
+    found, dtypes = [], {str(AutoConfig.from_pretrained(path).dtype).removeprefix("torch.")}
+    names = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
     for file in path.glob("*.safetensors"):
         with safe_open(file, "pt") as weights:
-            dtypes |= {str(weights.get_slice(name).get_dtype()) for name in weights.keys()}  # noqa: SIM118
-    names = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
-    if dtypes != {names[params.model.dtype]}:
-        found.append(export_errors.DTYPE.format(found=", ".join(sorted(dtypes)), wanted=params.model.dtype))
+            kinds = {str(weights.get_slice(name).get_dtype()) for name in weights.keys()}  # noqa: SIM118
+        dtypes |= {names.get(kind, kind) for kind in kinds}
+    if others := dtypes - {params.model.dtype}:
+        found.append(export_errors.DTYPE.format(found=", ".join(sorted(others)), wanted=params.model.dtype))
     own, other = _special(base_model.tokenizer(params.model)), _special(AutoTokenizer.from_pretrained(path))
     if own != other:
         found.append(export_errors.SPECIAL_TOKENS.format(found=sorted(other - own), wanted=sorted(own - other)))
