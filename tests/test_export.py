@@ -39,6 +39,7 @@ from stages.files.errors import UserError
 from stages.generate import answers
 from stages.model import adapter as adapters
 from stages.model import base_model, load
+from tests import llama_logits
 from tests.conftest import fork, save_adapter
 from tests.families import FAMILIES, make
 
@@ -230,7 +231,7 @@ def logit_error(path, tokenizer, network):
             assert model.tokens(text, special=True) == ids
             with torch.no_grad():
                 wanted = network(torch.tensor([ids])).logits[0].numpy()
-            errors.append(np.sqrt(np.square(model.logits(ids) - wanted).mean()) / wanted.std())
+            errors.append(np.sqrt(np.square(llama_logits.of(model, ids) - wanted).mean()) / wanted.std())
         assert all(model.ends(one) for one in GenerationConfig.from_pretrained(EXPORT / MERGED).eos_token_id)
     return max(errors)
 
