@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -53,9 +54,7 @@ def test_as_much_as_the_margin_fewer_right_is_not_too_much(tiny, wrong, fails):
     assert found["diff"] == -wrong / 100
     assert found["ci_low"] < found["diff"] < found["ci_high"]
     if fails:
-        assert said == [
-            "94.0 % of 100 answers right, of the adapter's 100.0 %: 6.0 points less, export.margin is 0.05"
-        ]
+        assert said == ["94.0 % of 100 answers right, of the adapter's 100.0 %: 6.0 points less, export.margin is 0.05"]
 
 
 def test_answers_in_other_words_do_not_fail(tiny):
@@ -205,7 +204,16 @@ def test_an_export_before_any_run_is_one_line_before_anything_is_written(tiny, t
 
 def exported(failures):
     """The table as the verdict writes it."""
-    one = {"n": 100, "before": 0.67, "after": 0.66, "diff": -0.01, "ci_low": -0.05, "ci_high": 0.03, "identical": 0.8}
+    one = {
+        "n": 100,
+        "before": 0.67,
+        "after": 0.66,
+        "diff": -0.01,
+        "ci_low": -0.05,
+        "ci_high": 0.03,
+        "identical": 0.8,
+        "same_ids": 0.125,
+    }
     one |= {"stopped": {"before": 1.0, "after": 0.97}, "logprobs": {"largest": 0.53, "mean": 0.004}}
     return {"margin": 0.05, "artefacts": {"a<b>.gguf": one | {"runtime": "xllamacpp 1", "failures": failures}}}
 
@@ -216,6 +224,7 @@ def test_the_report_shows_an_export_and_escapes_it():
     assert "<h2>The exported model</h2>" in html
     assert "<h3><bdi>a&lt;b&gt;.gguf</bdi> <small>xllamacpp 1</small></h3>" in html
     assert "as the adapter" in html
+    assert re.search(r"prompts of the same tokens</th><td>12\.5(&nbsp;|.)%", html)
     assert "| a\\<b\\>.gguf | xllamacpp 1 | 66.0 % | −1.0 (−5.0 to +3.0) | 80.0 % | 97.0 % |" in markdown
     failed = page.html(test_report.context(rows, export=exported(["9 % fewer", "no <Modelfile>"])))
     assert "9 % fewer; no &lt;Modelfile&gt;" in failed
