@@ -446,6 +446,7 @@ def test_what_is_in_the_way_is_one_line_and_the_former_export_stays(prepared, fa
     said = capsys.readouterr().err.splitlines()
     assert re.fullmatch(f"export: {line}", said[-1])
     assert os.listdir(EXPORT) == ["former"]
+    assert not __main__.PARTIAL.exists()
 
 
 @pytest.mark.parametrize(
