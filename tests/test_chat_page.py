@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from stages.chat import arms, emergency, examples, saved, texts
+from stages.chat import arms, emergency, examples, saved, texts, turns
 from stages.chat.answer import Answer
 from stages.data.dataset import Cleaner
 from stages.data.prompts import Formatter
@@ -293,6 +293,21 @@ def test_a_retry_at_the_last_seed_takes_the_first(served):
     assert replies.again("base", [last], 1.0, 1.0, 5, None)[0] == served.params.generation.seed + 1
 
 
+def test_a_picture_that_comes_after_the_stop_is_replaced(served):
+    from stages.chat.replies import Replies
+    from stages.chat.turns import Exchange
+
+    with contextlib.chdir(served.place):
+        replies = Replies(served.params, served.models)
+    late = [Exchange("Why?", ("base",), state="writing")]
+    assert replies.stopped(late) == (gradio.skip(), gradio.skip())  # another was asked since
+    _, stopped, *_ = replies.stop(late)
+    assert replies.stopped(stopped) == (gradio.skip(), gradio.skip())
+    shown, (one,) = replies.stopped(late)
+    assert one.state == "stopped"
+    assert turns.STOPPED in shown
+
+
 def test_what_cannot_be_asked_is_told(opened, served):
     page = opened()
     page.locator("#question textarea").fill("  ")
@@ -315,6 +330,7 @@ def test_what_cannot_be_kept_is_told_and_the_next_question_is_answered(opened, s
     ask(page, "Kept?")
     sync_api.expect(page.get_by_text("cannot be written: File exists")).to_be_visible()
     ask(page, "Kept?")
+    sync_api.expect(page.locator("#ask")).to_be_enabled()
 
 
 def test_the_verdict_is_shown_for_its_own_params_alone(tiny, tmp_path, monkeypatch):

@@ -80,9 +80,10 @@ def build(params: Params, arms: Mapping[str, LoadedModel]) -> gr.Blocks:
             for begun in (asked, asked_again)
         ]  # fmt: skip
         for one in writing:
-            freed = one.then(replies.done, exchanges, buttons, **own)
-            freed.then(replies.keep, [exchanges, keep, conversation], None, **told)
-        stop.click(replies.stop, exchanges, [*shown, *buttons], cancels=writing, **own)
+            kept = one.then(replies.keep, [exchanges, keep, conversation], None, **told)
+            kept.then(replies.done, exchanges, buttons, **own)
+        ended = stop.click(replies.stop, exchanges, [*shown, *buttons], cancels=writing, **own)
+        ended.then(replies.stopped, exchanges, shown, **own)
         new.click(
             lambda: (_welcome(replies), [], _name(), gr.update(interactive=False), gr.update(interactive=False)),
             None, [*shown, conversation, again, new], **own,

@@ -94,6 +94,13 @@ class Replies:
             talk = [*talk[:-1], replace(talk[-1], state="stopped")]
         return self.html(talk), talk, *_buttons(busy=False)
 
+    def stopped(self, talk: list[Exchange]) -> tuple[Any, ...]:
+        """The stopped answers once more, where a picture of them was on its way and came last."""
+        if not talk or talk[-1].key not in self.over or talk[-1].state not in ("waiting", "writing"):
+            return gr.skip(), gr.skip()
+        talk = [*talk[:-1], replace(talk[-1], state="stopped")]
+        return self.html(talk), talk
+
     def done(self, talk: list[Exchange]) -> tuple[Any, ...]:
         """Free the buttons."""
         return _buttons(busy=self._is_open(talk))
