@@ -80,8 +80,8 @@ def build(params: Params, arms: Mapping[str, LoadedModel]) -> gr.Blocks:
             for begun in (asked, asked_again)
         ]  # fmt: skip
         for one in writing:
-            kept = one.then(replies.keep, [exchanges, keep, conversation], None, **told)
-            kept.then(replies.done, exchanges, buttons, **own)
+            freed = one.then(replies.done, exchanges, buttons, **own)
+            freed.then(replies.keep, [exchanges, keep, conversation], None, **told)
         ended = stop.click(replies.stop, exchanges, [*shown, *buttons], cancels=writing, **own)
         ended.then(replies.stopped, exchanges, shown, **own)
         new.click(
