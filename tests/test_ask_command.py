@@ -134,6 +134,7 @@ def test_what_sounds_like_an_emergency_is_said_first(told):
 WRONG = {
     "nothing": ([], {}, r"ask: there is no question: ask one, as in make ask Q="),
     "blanks": (["  "], {}, r"ask: there is no question"),
+    "two": (["Why?", "--file", "none.txt"], {}, r"ask: a question and --file: give one of them"),
     "no file": (["--file", "none.txt"], {}, r"ask: none\.txt: cannot be read: No such file"),
     "no rows": (["--file", "x.jsonl"], {"x.jsonl": b"none"}, r"ask: x\.jsonl, line 1: no JSON"),
     "no column": (["--file", "x.jsonl"], {"x.jsonl": b'{"q": "Why?"}'}, r"ask: x\.jsonl, row 1: no question: each row"),
@@ -157,6 +158,11 @@ def test_a_mistake_is_one_line(told, folder, tmp_path, monkeypatch, arguments, f
     assert all(
         line.startswith("ask: ") for line in err.splitlines() if line not in (texts.RESEARCH, texts.NO_FINE_TUNE)
     )
+
+
+def test_a_closed_standard_input_holds_no_question(folder):
+    done = subprocess.run(f"{' '.join(COMMAND)} <&-", shell=True, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, f"ask: {texts.NO_QUESTION}\n")
 
 
 def test_a_closed_pipe_is_quiet(folder):

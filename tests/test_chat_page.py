@@ -1,22 +1,28 @@
 """The page of `make chat` in a browser: it streams, stops, unfolds, compares, follows up, queues, and asks no host."""
 
 import contextlib
+import hashlib
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from types import SimpleNamespace
 
 import pytest
 
-from stages.chat import arms, emergency, examples, saved, texts
+from stages.chat import arms, emergency, examples, saved, texts, turns
 from stages.chat.answer import Answer
 from stages.data.dataset import Cleaner
 from stages.data.prompts import Formatter
 from stages.data.sources import local_files
 from stages.evaluate import thinking
 from stages.generate import answers
+from stages.params.__main__ import edited
 from stages.report.display import clean
-from tests.conftest import save_adapter
+from tests.conftest import ROOT, save_adapter
 from tests.test_report import HOSTILE
 from tests.test_report_browser import ARGUMENTS, BROWSER, DESKTOP, PHONE
 
@@ -276,14 +282,106 @@ def test_other_settings_are_named_and_the_evaluated_ones_come_back(opened, serve
     assert served.script.asked[-1] == ("How?", {"base": [], "tuned": []}, evaluated)
 
 
+def test_a_retry_at_the_last_seed_takes_the_first(served):
+    from stages.chat.replies import Replies
+    from stages.chat.turns import Exchange
+
+    with contextlib.chdir(served.place):
+        replies = Replies(served.params, served.models)
+    last = Exchange("Why?", ("base",), state="done")
+    assert replies.again("base", [last], 1.0, 1.0, 5, 2**32 - 1)[0] == 0
+    assert replies.again("base", [last], 1.0, 1.0, 5, None)[0] == served.params.generation.seed + 1
+
+
+def test_a_picture_that_comes_after_the_stop_is_replaced(served):
+    from stages.chat.replies import Replies
+    from stages.chat.turns import Exchange
+
+    with contextlib.chdir(served.place):
+        replies = Replies(served.params, served.models)
+    late = [Exchange("Why?", ("base",), state="writing")]
+    assert replies.stopped(late) == (gradio.skip(), gradio.skip())  # another was asked since
+    _, stopped, *_ = replies.stop(late)
+    assert replies.stopped(stopped) == (gradio.skip(), gradio.skip())
+    shown, (one,) = replies.stopped(late)
+    assert one.state == "stopped"
+    assert turns.STOPPED in shown
+
+
+def test_what_cannot_be_asked_is_told(opened, served):
+    page = opened()
+    page.locator("#question textarea").fill("  ")
+    page.locator("#question textarea").press("Enter")
+    sync_api.expect(page.get_by_text("Write a question first.")).to_be_visible()
+    page.locator("#sampling button").first.click()
+    page.get_by_label("Seed").fill("-1")
+    page.locator("#question textarea").fill("Why?")
+    page.locator("#ask").click()
+    sync_api.expect(page.get_by_text("-1 is less than minimum value 0")).to_be_visible()
+    assert page.locator("article").count() == 0
+
+
+def test_what_cannot_be_kept_is_told_and_the_next_question_is_answered(opened, served, monkeypatch):
+    monkeypatch.setattr(saved, "FOLDER", served.place / "file")
+    saved.FOLDER.write_text("in the way")
+    served.script.texts["Kept?"] = "No."
+    page = opened()
+    page.locator("#keep").get_by_role("checkbox").check()
+    ask(page, "Kept?")
+    sync_api.expect(page.get_by_text("cannot be written: File exists")).to_be_visible()
+    page.locator("#keep").get_by_role("checkbox").uncheck()
+    ask(page, "Kept?")
+
+
+def test_the_verdict_is_shown_for_its_own_params_alone(tiny, tmp_path, monkeypatch):
+    from stages.chat import about
+
+    monkeypatch.chdir(tmp_path)
+    save_adapter(tiny, about.ADAPTER)
+    about.COMPARE.parent.mkdir()
+    about.COMPARE.write_text("{}")
+    files = [{"md5": about._md5(path), "relpath": path.name} for path in sorted(about.ADAPTER.iterdir())]
+    folder = hashlib.md5(json.dumps(files, sort_keys=True).encode()).hexdigest()
+    settings = tiny.model_dump(mode="json", include={"generation", "prompt"})
+    post, md5 = {"path": about.POST, "md5": "a"}, about._md5(about.COMPARE)
+    adapter = {"path": about.ADAPTER.as_posix(), "md5": f"{folder}.dir"}
+    stages = {"post_infer": {"deps": [adapter], "params": {"params.yaml": settings}, "outs": [post]}}
+    stages["compare"] = {"deps": [post], "outs": [{"path": about.COMPARE.as_posix(), "md5": md5}]}
+    about.LOCK.write_text(json.dumps({"stages": stages}))
+    monkeypatch.setattr(about.verdict, "headline", lambda _: "Better.")
+    assert about.headline(tiny) == "Better."
+    hot = tiny.model_copy(update={"generation": tiny.generation.model_copy(update={"temperature": 1.0})})
+    assert about.headline(hot) == about.OTHER
+
+
+def test_the_server_starts_behind_a_proxy_and_ctrl_c_ends_it_at_any_time(served, tmp_path):
+    with contextlib.chdir(ROOT):
+        (tmp_path / "params.yaml").write_text(edited("tiny")[0], encoding="utf-8")
+    environment = {**os.environ, "http_proxy": "http://127.0.0.1:9", "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    environment["AI_MEDICAL_CHATBOT_CACHE"] = str(tmp_path / "cache")
+    for line in ("chat: loading the models", "chat: http://127.0.0.1:"):
+        with subprocess.Popen(
+            [sys.executable, "-m", "stages.chat"], cwd=tmp_path, env=environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        ) as server:  # fmt: skip
+            said = next(one for one in server.stdout if one.startswith(line) or "Error" in one)
+            server.send_signal(signal.SIGINT)
+            rest = server.stdout.read()
+        assert said.startswith(line)
+        assert "Traceback" not in rest
+        assert server.returncode == 0
+
+
 def test_nothing_is_stored_unless_one_asks_for_it_and_then_the_files_source_reads_it(opened, served):
     served.script.texts |= {"Stored?": "<think>\nI think.\n</think>\nYes.", "Not stored?": "No."}
     page = opened()
     ask(page, "Not stored?")
     page.locator("#keep").get_by_role("checkbox").check()
     ask(page, "Stored?")
-    sync_api.expect(page.locator("#ask")).to_be_enabled()
     folder, files = served.place / saved.FOLDER, served.params.dataset.files
+    for _ in range(50):
+        if not (folder.exists() and any(one.stat().st_size for one in folder.iterdir())):
+            page.wait_for_timeout(100)
     (path,) = folder.iterdir()
     assert [one for one in served.place.rglob("*.jsonl") if one.parent.name != "raw"] == [path]
     (served.place / "data/input").mkdir()

@@ -76,6 +76,24 @@ my son has a severe burn from boiling water
 her blood sugar is very low and she is shaking
 I have severe abdominal pain on the right
 Should I call an ambulance?
+my baby isn't breathing
+He is barely breathing
+My father doesn't respond
+she isnt waking up
+I've taken 20 paracetamol
+she swallowed a handful of pills
+I keep thinking of ending my life
+I slit my wrists
+I'm going to jump off a bridge
+I lost my vision this morning
+I can't see out of one eye
+can't feel my legs since I fell
+he got an electric shock from a socket
+fell from the roof
+He was hit by a car
+he is bleeding out
+her vomit looks like coffee grounds
+Is it a pulmonary embolism?
 Ich habe starke Schmerzen in der Brust
 Mein Vater bekommt keine Luft
 Meine Frau ist bewusstlos
@@ -112,6 +130,8 @@ What is the half-life of levothyroxine?
 Explain the difference between type 1 and type 2 diabetes.
 Is it normal that my nails have white spots?
 How much water should I drink in a day?
+Why does aspirin not help against colds?
+Which drops are given for a loss of hearing?
 Welche Impfungen braucht ein Erwachsener?
 ¿Qué alimentos tienen mucho hierro?
 Quels aliments contiennent du calcium ?

@@ -105,6 +105,11 @@ def test_4_answers_that_never_stop(export):
     assert said(export.judged(MERGED), "0.0 % of 8 answers that stop, of the adapter's 100.0 %")
 
 
+def test_4_settings_that_get_lost(export):
+    (export.merged / "generation_config.json").unlink()
+    assert said(export.judged(MERGED), "there is no generation_config.json")
+
+
 def test_5_special_tokens_that_the_merge_changed(export):
     edit(export.merged / "tokenizer_config.json", lambda values: values.update(eos_token="<pad>"))
     assert said(export.judged(MERGED), "special tokens are not the base model's: [('eos', '<pad>')] instead of [('eos'")
@@ -114,12 +119,23 @@ def test_5_a_dtype_that_the_merge_changed(export):
     import torch
 
     reweigh(export.merged, lambda name, weight: weight.to(torch.float16))
-    assert said(export.judged(MERGED), "its weights are F16, model.dtype is float32")
+    assert said(export.judged(MERGED), "its weights or its config are in float16, model.dtype is float32")
+
+
+def test_5_a_dtype_of_the_config_that_the_merge_changed(export):
+    edit(export.merged / "config.json", lambda values: values.update(dtype="bfloat16"))
+    assert said(export.judged(MERGED), "its weights or its config are in bfloat16, model.dtype is float32")
 
 
 def test_6_no_modelfile(export):
     (export.gguf.parent / "Modelfile-f16").unlink()
     assert said(export.judged(F16), f"no Modelfile beside it has the line `FROM ./{F16}`")
+
+
+def test_6_a_modelfile_with_another_stop_token(export):
+    path = export.gguf.parent / "Modelfile-f16"
+    path.write_text(path.read_text().replace('PARAMETER stop "<|im_end|>"', 'PARAMETER stop "</s>"'))
+    assert said(export.judged(F16), 'no Modelfile beside it has the line `PARAMETER stop "<|im_end|>"`')
 
 
 def test_7_a_missing_converter(export, monkeypatch):

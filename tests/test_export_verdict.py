@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ def test_as_much_as_the_margin_fewer_right_is_not_too_much(tiny, wrong, fails):
     assert found["diff"] == -wrong / 100
     assert found["ci_low"] < found["diff"] < found["ci_high"]
     if fails:
-        assert said[0].startswith("94.0 % of 100 answers right, of the adapter's 100.0 %: 6.0 points less")
+        assert said == ["94.0 % of 100 answers right, of the adapter's 100.0 %: 6.0 points less, export.margin is 0.05"]
 
 
 def test_answers_in_other_words_do_not_fail(tiny):
@@ -86,6 +87,12 @@ def test_the_base_models_logits_fail(tiny):
     assert "its logits are the base model's (0.00 nats off" in line
 
 
+def test_an_artefact_of_empty_answers_fails(tiny):
+    found = compared(pairs(text="", token_ids=[], likely=[], written=False), tiny)
+    assert found["failures"][0].startswith("0.0 % of 100 answers right")
+    assert found["logprobs"]["compared"] == 0
+
+
 def test_an_adapter_that_changes_nothing_does_not_fail(tiny):
     rows = pairs()
     for row in rows:
@@ -96,7 +103,7 @@ def test_an_adapter_that_changes_nothing_does_not_fail(tiny):
 def test_logits_are_compared_up_to_the_first_other_token_and_no_further(tiny):
     far = [LIKELY[0], [[3, -9.0], [4, -9.0]]]
     assert compared(pairs(likely=far, token_ids=[2, 3]), tiny)["logprobs"] == {
-        "steps": 200, "largest": 0, "mean": 0, "mean_from_base": pytest.approx(3.9)
+        "compared": 200, "largest": 0, "mean": 0, "mean_from_base": pytest.approx(3.9)
     }  # fmt: skip
     assert compared(pairs(likely=far), tiny)["logprobs"]["largest"] == pytest.approx(8.8)
 
@@ -157,7 +164,12 @@ def written(tmp_path, tiny, monkeypatch):
     calls = []
     monkeypatch.setattr(__main__.checks, "before", lambda params: None)
     monkeypatch.setattr(verdict, "questions", lambda params: [])
-    monkeypatch.setattr(__main__, "write", lambda params, folder: records.write_text(folder / "export.json", "new"))
+
+    def write(params, folder):
+        calls.append("write")
+        records.write_text(folder / "export.json", "new")
+
+    monkeypatch.setattr(__main__, "write", write)
     monkeypatch.setattr(__main__.dvc, "run", lambda *arguments: calls.append(arguments))
     records.write_text(EXPORT / "export.json", "former")
     return calls
@@ -169,7 +181,7 @@ def test_an_export_that_fails_is_kept_in_failed_and_the_former_one_stays(written
         __main__.export(tiny)
     assert (EXPORT / "export.json").read_text() == "former"
     assert (EXPORT / "failed/export.json").read_text() == "new"
-    assert written == [("repro", "--single-item", "compare")]
+    assert written == [("repro",), "write", ("repro",)]
 
 
 def test_an_export_that_does_not_fail_takes_the_place_of_the_former_one(written, tiny, monkeypatch):
@@ -178,12 +190,13 @@ def test_an_export_that_does_not_fail_takes_the_place_of_the_former_one(written,
     __main__.export(tiny)
     assert [path.name for path in EXPORT.iterdir()] == ["export.json"]
     assert (EXPORT / "export.json").read_text() == "new"
-    assert len(written) == 1
+    assert written == [("repro",), "write", ("repro",)]
 
 
 def test_an_export_before_any_run_is_one_line_before_anything_is_written(tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(__main__.checks, "before", lambda params: None)
+    monkeypatch.setattr(__main__.dvc, "run", lambda *arguments: None)
     with pytest.raises(UserError, match=r"data/prompts/summary\.json: not found: run `dvc repro`"):
         __main__.export(tiny)
     assert not __main__.PARTIAL.exists()
@@ -191,7 +204,16 @@ def test_an_export_before_any_run_is_one_line_before_anything_is_written(tiny, t
 
 def exported(failures):
     """The table as the verdict writes it."""
-    one = {"n": 100, "before": 0.67, "after": 0.66, "diff": -0.01, "ci_low": -0.05, "ci_high": 0.03, "identical": 0.8}
+    one = {
+        "n": 100,
+        "before": 0.67,
+        "after": 0.66,
+        "diff": -0.01,
+        "ci_low": -0.05,
+        "ci_high": 0.03,
+        "identical": 0.8,
+        "same_ids": 0.125,
+    }
     one |= {"stopped": {"before": 1.0, "after": 0.97}, "logprobs": {"largest": 0.53, "mean": 0.004}}
     return {"margin": 0.05, "artefacts": {"a<b>.gguf": one | {"runtime": "xllamacpp 1", "failures": failures}}}
 
@@ -202,6 +224,7 @@ def test_the_report_shows_an_export_and_escapes_it():
     assert "<h2>The exported model</h2>" in html
     assert "<h3><bdi>a&lt;b&gt;.gguf</bdi> <small>xllamacpp 1</small></h3>" in html
     assert "as the adapter" in html
+    assert re.search(r"prompts of the same tokens</th><td>.*12\.5.%", html)
     assert "| a\\<b\\>.gguf | xllamacpp 1 | 66.0 % | −1.0 (−5.0 to +3.0) | 80.0 % | 97.0 % |" in markdown
     failed = page.html(test_report.context(rows, export=exported(["9 % fewer", "no <Modelfile>"])))
     assert "9 % fewer; no &lt;Modelfile&gt;" in failed

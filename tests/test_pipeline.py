@@ -123,9 +123,7 @@ def test_a_param_changed_back_comes_from_the_run_cache_here_and_in_another_clone
     run(clone, "git", "clone", "-q", ".", str(other))
     run(other, "dvc", "pull", "-q", "--run-cache")
     assert repro(other) == []
-    edit(other, "params.yaml", "learning_rate: 2.0e-2", "learning_rate: 5.0e-5")  # as in the experiment
-    assert repro(other) == ["compare"]
-    run(other, "git", "checkout", "-q", "params.yaml")
+    (other / "dvc.lock").unlink()  # so that each stage is looked for in the run cache
     assert repro(other) == ["compare"]
     assert outputs(other) == outputs(clone)
 

@@ -1,5 +1,6 @@
 """Programs `python` and `dvc` that fork a process which has the libraries: to import them is most of a tiny stage."""
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -13,12 +14,14 @@ import socket
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
 LIBRARIES = [
-    "dvc.cli", "dvc.commands.repro", "dvc.repo.reproduce", "dvc.repo.experiments", "torch", "peft", "trl", "datasets",
-    "transformers.models.llama.modeling_llama", "scipy.stats", "matplotlib.figure", "statsmodels.stats.proportion",
+    "dvc.cli", "dvc.commands.repro", "dvc.repo.reproduce", "dvc.repo.experiments", "torch", "peft", "datasets",
+    "trl.trainer.sft_trainer", "wandb.sdk.launch", "transformers.models.llama.modeling_llama", "scipy.stats",
+    "matplotlib.figure", "statsmodels.stats.proportion",
 ]  # fmt: skip
 CLIENT = """
 import json, os, socket, sys
@@ -92,7 +95,18 @@ def answer(connection: socket.socket) -> None:
     assert option == "-m", arguments
     sys.argv[:] = [name, *rest]
     sys.path.insert(0, folder)
-    runpy.run_module(name, run_name="__main__", alter_sys=True)
+    code = 1
+    try:
+        runpy.run_module(name, run_name="__main__", alter_sys=True)
+        code = 0
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        traceback.print_exc()
+    finally:  # to take half a million objects apart would cost more than the rest
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        os._exit(code or 0)
 
 
 if __name__ == "__main__":

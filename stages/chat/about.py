@@ -14,14 +14,14 @@ ADAPTER = Path("models/adapter")
 COMPARE = Path("metrics/compare.json")
 POST = "data/answers/post.jsonl"
 LOCK = Path("dvc.lock")
-OTHER = "The verdict in metrics/ is not of this adapter: `dvc repro` brings it up to date."
+OTHER = "The verdict in metrics/ is not of this adapter under these params: `dvc repro` brings it up to date."
 
 
-def headline() -> str:
-    """The verdict in a sentence; "" where nothing was compared, a remark where the verdict is another adapter's."""
+def headline(params: Params) -> str:
+    """The verdict in a sentence; "" where nothing was compared, a remark where it is of something else."""
     if not COMPARE.exists() or not ADAPTER.exists():
         return ""
-    if not _is_current():
+    if not _is_current(params):
         return OTHER
     results = json.loads(COMPARE.read_text(encoding="utf-8"))
     return verdict.headline({wording.label(name): one for name, one in results.items()})
@@ -53,8 +53,8 @@ def base_name(params: Params) -> str:
     return names.get(params.model.source, "random weights")
 
 
-def _is_current() -> bool:
-    """Whether dvc.lock says that the verdict is of the answers of the adapter that is here."""
+def _is_current(params: Params) -> bool:
+    """Whether dvc.lock says that the verdict is of the answers of the adapter that is here, under these params."""
     stages = yaml_text.parse(LOCK.read_text(encoding="utf-8"), str(LOCK))["stages"] if LOCK.exists() else {}
     hashes = {
         (name, one["path"]): one["md5"]
@@ -63,8 +63,10 @@ def _is_current() -> bool:
     }
     here = [{"md5": _md5(path), "relpath": path.name} for path in sorted(ADAPTER.iterdir())]
     folder = hashlib.md5(json.dumps(here, sort_keys=True).encode(), usedforsecurity=False).hexdigest()  # as DVC does
+    answered = stages.get("post_infer", {}).get("params", {}).get("params.yaml", {})
     return (
-        hashes.get(("post_infer", ADAPTER.as_posix())) == f"{folder}.dir"
+        params.model_dump(mode="json", include=set(answered)) == answered
+        and hashes.get(("post_infer", ADAPTER.as_posix())) == f"{folder}.dir"
         and hashes.get(("post_infer", POST)) == hashes.get(("compare", POST))
         and hashes.get(("compare", COMPARE.as_posix())) == _md5(COMPARE)
     )

@@ -52,6 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _questions(given: argparse.Namespace) -> Iterator[str]:
     """The questions of the arguments, a file, the environment or a pipe. Raises UserError where there are none."""
+    if given.file and given.question:
+        raise texts.NOT_BOTH()
     if given.file:
         found = list(_in_file(given.file))
         if not found:
@@ -59,7 +61,7 @@ def _questions(given: argparse.Namespace) -> Iterator[str]:
         yield from found
         return
     question = " ".join(given.question) or os.environ.get("Q", "")
-    if not question.strip() and not sys.stdin.isatty():
+    if not question.strip() and sys.stdin and not sys.stdin.isatty():
         question = sys.stdin.buffer.read().decode("utf-8", "replace")
     if not question.strip():
         raise texts.NO_QUESTION()

@@ -16,9 +16,11 @@ LINE = (
     "and Canada, 116 123 in the UK, findahelpline.com elsewhere."
 )
 BABY = r"newborn|neonate|infant|bab(?:y|ies)|(?:days?|weeks?|(?:one|two|three|[123])[- ]months?)[- ]old"
+NOT = "can'?t|cannot|(?:is|does|did|could|wo)n'?t|not"
 TAKEN = (
     r"too (?:many|much)|whole (?:bottle|box|pack)|bleach|batter(?:y|ies)|magnets?|detergent|"
-    r"(?:\d\d+|twenty|thirty|forty|fifty|all (?:my|the|his|her)) (?:pills|tablets|capsules)"
+    r"(?:bottle|handful|\d\d+|twenty|thirty|forty|fifty|all (?:my|the|his|her)) (?:of )?(?:pills|tablets|capsules)|"
+    r"\d\d+ (?:paracetamol|acetaminophen|tylenol|ibuprofen|aspirin|[a-z]*zepam|sleeping)"
 )
 
 
@@ -39,36 +41,41 @@ WORDS = (
     _near("heart", "racing|pound|stop", 3),
     _near("left arm|jaw", "pain|ache|numb|tingl", 4),
     _any(r"heart attack, heart failure, cardiac arrest, myocardial infarct, angina\b, pulseless, no pulse"),
+    _any("tamponade, aortic dissection, pulmonary embol"),
     # Breathing
-    _near("can'?t|cannot|couldn'?t|trouble|difficult|struggl|hard|short|stop|unable|not|fight|labou?red", "breath", 4),
+    _near(f"{NOT}|trouble|difficult|struggl|hard|short|stop|unable|fight|labou?red|barely", "breath", 4),
     _near("lips?|face|skin|fingers?|tongue", "blu|grey|gray", 3),
     _any(
         "breathless, gasp, chok(?:ing|ed), suffocat, stridor, dyspn, cyanos, asthma attack, drown, turn(?:ing|ed) blue"
     ),
     # Stroke
-    _near("face|mouth|smile|eyelid", "droop|dropp|lopsided|sagg|numb|paraly|one side", 4),
+    _near("face|facial|mouth|smile|eyelid", "droop|dropp|lopsided|crooked|sagg|numb|paraly|one side", 4),
     _near("speech|speak|words|talk", "slur|garbl|trouble|unable|can'?t|cannot|jumbled", 4),
     _near("arms?|legs?|one side|left side|right side|half of", "weak|numb|paraly|lift|raise|can'?t move", 5),
+    _any(r"los[st]\w* (?:of )?(?:my |his |her )?(?:vision|sight), (?:vision|sight) loss"),
+    _near("can'?t|cannot", "feel my (?:arm|leg)|see (?:out of|with|from) (?:one|my)"),
     _near("sudden", "numb|weak|blind|confus|dizz|vision|see|speech|balance|collapse"),
     _near("sudden|severe|worst|unbearable|excruciating|thunderclap", "headache|pain|abdom|stomach|belly"),
-    _any(
-        r"strokes?\b(?! volume), heat ?stroke, transient isch, hemipleg, hemipares, aphasi, lost (?:my|his|her) sight"
-    ),
+    _any(r"strokes?\b(?! volume), heat ?stroke, transient isch, hemipleg, hemipares, aphasi"),
     # Consciousness
     _any(r"unconscious, unrespons, pass(?:ed|ing)? out, black(?:ed)? out, faint(?:ed|ing)?\b, collaps, coma\b, syncop"),
-    _any("(?:won'?t|can'?t|cannot|not|hard to|difficult to|unable to) (?:be )?(?:wak|rous|respond), unrous, letharg"),
+    _any(rf"(?:{NOT}|hard to|difficult to|unable to) (?:be )?(?:wak|rous|respond), unrous, letharg"),
     _any(r"confus(?:ed|ion), deliri, disorient, not making sense, seizures?\b, convuls, epileptic fit, eclampsi"),
     _any(r"having (?:a fit|fits), fitting\b, status epilepticus"),
     # Bleeding
     _near("severe|heav|uncontroll|profuse|stop|lots|a lot|pouring|spurt|soak|massive", "bleed|blood|ha?emorrhag", 5),
     _near("vomit|cough|throw|threw|spit|pass|poo|stool", "blood", 4),
+    _any("bleed(?:s|ing) out, blood everywhere, coffee grounds"),
     _any(r"ha?ematemes, ha?emoptys, mel[ae]na\b, black stool, (?:black )?tarry"),
     # Allergy
     _near("throat|tongue|lips?|airway|face", "swell|swollen|clos", 5),
     _any("anaphyla, severe allergic, angio-?o?edema"),
     # Self-harm, overdose, poison
-    _any("suicid, self[- ]?harm, end (?:my|his|her|their) life, end it all, no reason to live, better off dead"),
+    _any("suicid, self[- ]?harm, end(?:ing)? (?:(?:my|his|her|their) life|it all), no reason to live, better off dead"),
     _any(r"(?:kill|hurt|harm|cutt?|hang|shoot)(?:ing)? (?:(?:my|him|her|your|one)self|themselves)"),
+    _any(
+        r"(?:cut|slit)(?:ting)? (?:my|his|her|their) wrists?, jump(?:ing)? (?:off|from) (?:a|the) (?:bridge|roof|build)"
+    ),
     _any("(?:want|wish|going)(?:s|ed)? (?:to )?(?:die|be dead|i was dead|i were dead), (?:don'?t|not) want to live"),
     _near("took|tak(?:e|en|ing)|swallow|ate|dr[aiu]nk", TAKEN, 5),
     _any(r"overdos, poison, carbon monoxide, snake ?bit, antifreeze, ingested\b, nerve agent, organophosph"),
@@ -84,7 +91,9 @@ WORDS = (
     _near("head|neck|spine|spinal", "injur|trauma|hit|bang|struck|fell|fractur|broke", 6),
     _near("severe|deep|chemical|electric|third-degree|large|boiling", "burns?|burnt|scald|wound|cut|gash", 3),
     _any(r"stabbed, gun ?shot, shot (?:in|him|her|me)\b, car (?:accident|crash), (?:run|knocked) over, amputat"),
-    _any("electrocut, hypotherm, ketoacidosis, hypoglyc, blood sugar (?:is )?(?:very|too), testicular torsion"),
+    _any(r"hit by (?:a|the) (?:car|bus|train|truck|lorry), f[ae]ll(?:en)? (?:\w+ )?(?:from|off|down) (?:a|the) "),
+    _any("electrocut, electric shock, hypotherm, ketoacidosis, hypoglyc, blood sugar (?:is )?(?:very|too)"),
+    _any("testicular torsion"),
     _any(r"ambulance, emergency, dying\b, paramedic, life[- ]threat, call (?:911|999|112)"),
     # German, Spanish, French, without their accents
     _any(r"brustschmerz, schmerz\w* in der brust, druck auf der brust, atemnot, keine luft, nicht (?:mehr )?atmen"),

@@ -29,7 +29,7 @@ def build(params: Params, arms: Mapping[str, LoadedModel]) -> gr.Blocks:
     replies, both = Replies(params, arms), len(arms) > 1
     with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
         gr.HTML(f'<p role="note">{escape(texts.RESEARCH)}</p>', elem_id="research")
-        gr.HTML(_top(both), elem_id="top")
+        gr.HTML(_top(params, both), elem_id="top")
         talk, exchanges, conversation = gr.HTML(_welcome(replies), elem_id="talk"), gr.State([]), gr.State(_name)
         with gr.Column(elem_id="composer"):
             question = gr.Textbox(
@@ -62,13 +62,14 @@ def build(params: Params, arms: Mapping[str, LoadedModel]) -> gr.Blocks:
                     gr.HTML(_about(params))
 
         buttons, shown = [ask, stop, again, new], [talk, exchanges]
-        own = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        told = {"show_progress": "hidden", "api_visibility": "private"}  # an error is shown of what queues alone
+        own = {"queue": False, **told}
         asked = gr.on(
             [question.submit, ask.click], replies.ask, [question, who, exchanges, *sampling],
-            [question, *shown, *buttons], **own,
+            [question, *shown, *buttons], **told,
         )  # fmt: skip
         asked_again = again.click(
-            replies.again, [who, exchanges, *sampling], [sampling[SAMPLING.index("seed")], *shown, *buttons], **own
+            replies.again, [who, exchanges, *sampling], [sampling[SAMPLING.index("seed")], *shown, *buttons], **told
         )
         writing = [
             begun.success(None, js=SHOW_LAST).then(
@@ -79,8 +80,10 @@ def build(params: Params, arms: Mapping[str, LoadedModel]) -> gr.Blocks:
             for begun in (asked, asked_again)
         ]  # fmt: skip
         for one in writing:
-            one.then(replies.done, [exchanges, keep, conversation], buttons, **own)
-        stop.click(replies.stop, exchanges, [*shown, *buttons], cancels=writing, **own)
+            freed = one.then(replies.done, exchanges, buttons, **own)
+            freed.then(replies.keep, [exchanges, keep, conversation], None, **told)
+        ended = stop.click(replies.stop, exchanges, [*shown, *buttons], cancels=writing, **own)
+        ended.then(replies.stopped, exchanges, shown, **own)
         new.click(
             lambda: (_welcome(replies), [], _name(), gr.update(interactive=False), gr.update(interactive=False)),
             None, [*shown, conversation, again, new], **own,
@@ -121,10 +124,10 @@ def _sampling(params: Params) -> tuple[list[Any], gr.Button]:
     return fields, gr.Button("Back to the evaluated settings", size="sm", elem_id="reset")
 
 
-def _top(both: bool) -> str:
+def _top(params: Params, both: bool) -> str:
     """What this is, and what it was found to be worth."""
     said = "Two models answer each question side by side: the base model, and the same model after the fine-tune."
-    verdict = about.headline() if both else ""
+    verdict = about.headline(params) if both else ""
     return f'<h1>{TITLE}</h1><p class="lede">{said if both else escape(texts.NO_FINE_TUNE.replace("`", ""))}</p>' + (
         f'<p class="verdict"><b>Verdict.</b> {escape(verdict)}</p>' if verdict else ""
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from stages.chat import about, examples, saved, turns
+from stages.chat import about, examples, saved, texts, turns
 from stages.chat.answer import Answer, side_by_side
 from stages.chat.turns import Exchange
 from stages.files.errors import explained
@@ -49,8 +49,8 @@ class Replies:
 
     def again(self, who: str, talk: list[Exchange], *sampling: float | None) -> tuple[Any, ...]:
         """Ask the last question once more, of whom and as is chosen now; a sample gets the next seed."""
-        temperature, *_, seed = sampling
-        seed = int(seed or 0) + bool(temperature)
+        settings = self._settings(sampling)
+        seed = (settings.seed + bool(settings.temperature)) % 2**32
         _, *shown = self.ask(talk[-1].question, who, talk[:-1], *sampling[:-1], seed)
         return seed, *shown
 
@@ -94,12 +94,26 @@ class Replies:
             talk = [*talk[:-1], replace(talk[-1], state="stopped")]
         return self.html(talk), talk, *_buttons(busy=False)
 
-    def done(self, talk: list[Exchange], keep: bool, conversation: str) -> tuple[Any, ...]:
-        """Free the buttons; store the last question and its answers where the visitor asked for that."""
+    def stopped(self, talk: list[Exchange]) -> tuple[Any, ...]:
+        """The stopped answers once more, where a picture of them was on its way and came last."""
+        if not talk or talk[-1].key not in self.over or talk[-1].state not in ("waiting", "writing"):
+            return gr.skip(), gr.skip()
+        talk = [*talk[:-1], replace(talk[-1], state="stopped")]
+        return self.html(talk), talk
+
+    def done(self, talk: list[Exchange]) -> tuple[Any, ...]:
+        """Free the buttons."""
+        return _buttons(busy=self._is_open(talk))
+
+    def keep(self, talk: list[Exchange], keep: bool, conversation: str) -> None:
+        """Store the last question and its answers where the visitor asked for that."""
         if keep and talk and talk[-1].state == "done" and talk[-1].key not in self.over:
             self.over.add(talk[-1].key)
-            saved.save(self.columns, talk[-1].question, talk[-1].answers, conversation)
-        return _buttons(busy=self._is_open(talk))
+            try:
+                saved.save(self.columns, talk[-1].question, talk[-1].answers, conversation)
+            except OSError as error:
+                reason = texts.NOT_KEPT.format(path=saved.path(), error=error.strerror)
+                raise gr.Error(reason, print_exception=False) from None
 
     def html(self, talk: list[Exchange]) -> str:
         """The conversation."""
@@ -122,7 +136,7 @@ class Replies:
         evaluated = self.params.generation
         found = [name for name in SAMPLING if getattr(settings, name) != getattr(evaluated, name)]
         return ", ".join(
-            f"{name} {getattr(settings, name):g} (evaluated: {getattr(evaluated, name):g})" for name in found
+            f"{name} {getattr(settings, name):.10g} (evaluated: {getattr(evaluated, name):.10g})" for name in found
         )
 
 

@@ -87,7 +87,7 @@ def _notices(exchange: Exchange, answer: Answer) -> Iterator[str]:
         yield STOPPED
     if answer.state == "open" and (answer.finish_reason or exchange.state == "stopped"):
         yield texts.ONLY_THINKING
-    elif answer.finish_reason and not answer.reply:
+    elif answer.finish_reason == "stop" and not answer.reply:
         yield EMPTY
 
 
@@ -95,7 +95,7 @@ def _cost(answer: Answer) -> str:
     if not answer.tokens:
         return ""
     speed = f", {answer.tokens / answer.seconds:.1f} a second" if answer.seconds else ""
-    return f"{answer.tokens:,} tokens in {answer.seconds:.1f} s{speed}"
+    return f"{wording.plural(answer.tokens, 'token')} in {answer.seconds:.1f} s{speed}"
 
 
 def _text(text: str) -> str:

@@ -32,17 +32,22 @@ def export(params: Params) -> str:
     with identity.one_at_a_time("export", identity.CACHE):
         _tidy()
         checks.before(params)
-        verdict.questions(params)  # now, not once all is written
-        with path_in_errors(EXPORT, PARTIAL):
-            write(params, PARTIAL)
-            if failures := verdict.judge(params, verdict.artefacts(PARTIAL)):
-                shutil.rmtree(FAILED, ignore_errors=True)
-                EXPORT.mkdir(exist_ok=True)
-                PARTIAL.rename(FAILED)
-            else:
-                publish(PARTIAL)
         with dvc.signals_to_child():
-            dvc.run("repro", "--single-item", "compare")  # the report has a section about it
+            dvc.run("repro")  # what is exported, and what it is held against, are of these params
+        verdict.questions(params)  # now, not once all is written
+        try:
+            with path_in_errors(EXPORT, PARTIAL):
+                write(params, PARTIAL)
+                if failures := verdict.judge(params, verdict.artefacts(PARTIAL)):
+                    shutil.rmtree(FAILED, ignore_errors=True)
+                    EXPORT.mkdir(exist_ok=True)
+                    PARTIAL.rename(FAILED)
+                else:
+                    publish(PARTIAL)
+        finally:
+            shutil.rmtree(PARTIAL, ignore_errors=True)  # a disk that is full would stay full
+        with dvc.signals_to_child():
+            dvc.run("repro")  # the report has a section about it
     if failures:
         raise export_errors.FAILED(folder=FAILED, failures="\n".join(failures))
     return f"{EXPORT}: {', '.join(params.export.formats)}: see {EXPORT / README}"
@@ -102,6 +107,7 @@ def main() -> int:
     except Exception as error:
         if (text := explained(error)) is None:  # a mistake of the code, which its traceback shows
             raise
+        text = text.replace("`dvc repro` again", "`make export` again")
         print("\n".join(f"export: {line.removeprefix('export: ')}" for line in text.splitlines()), file=sys.stderr)
         return 1
     return 0

@@ -36,7 +36,8 @@ VANISHED = Text("its logits are the base model's ({base:.2f} nats off, {adapter:
 FEWER = Text(
     "{one} % of {n} answers {what}, of the adapter's {other} %: {less} points less, export.margin is {margin:g}"
 )
-DTYPE = Text("its weights are {found}, model.dtype is {wanted}")
+DTYPE = Text("its weights or its config are in {found}, model.dtype is {wanted}")
 SPECIAL_TOKENS = Text("its special tokens are not the base model's: {found} instead of {wanted}")
-NO_MODELFILE = Text("no Modelfile beside it has the line `{line}`: Ollama would guess the prompt")
+NO_MODELFILE = Text("no Modelfile beside it has the line `{line}`: Ollama would guess prompt and stop tokens")
+NO_SETTINGS = Text("there is no generation_config.json: transformers would end each answer after 20 tokens")
 FAILED = Text("the export does not answer as the adapter and is kept in {folder} alone:\n{failures}")

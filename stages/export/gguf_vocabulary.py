@@ -41,7 +41,8 @@ def add(writer: Any, size: int, tokenizer: Any, stops: list[int], pre: str) -> N
     writer.add_tokenizer_pre(pre)
     writer.add_token_list([names.get(index, f"[PAD{index}]") for index in range(size)])
     writer.add_token_types([kinds.get(index, NORMAL if index in names else UNUSED) for index in range(size)])
-    writer.add_token_merges([pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]])
+    merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
+    writer.add_token_merges(merges or ["<none> <none>"])  # llama.cpp wants one: no text is ever cut into this one's
     bos = tokenizer.bos_token_id
     writer.add_add_bos_token(bos is not None and tokenizer("a").input_ids[:1] == [bos])
     writer.add_add_space_prefix(False)

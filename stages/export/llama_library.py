@@ -1,4 +1,4 @@
-"""llama.cpp's C functions, out of the library that xllamacpp's wheel carries: tokens, logits, quantization.
+"""llama.cpp's C functions, out of the library that xllamacpp's wheel carries: tokens and quantization.
 
 The structs are those of the pinned version, as far as they are read here; the rest is room.
 """
@@ -30,22 +30,6 @@ class _ModelParams(ctypes.Structure):
     )
 
 
-class _ContextParams(ctypes.Structure):
-    _fields_ = (("positions", ctypes.c_uint32), ("batch", ctypes.c_uint32), ("room", ctypes.c_char * 504))
-
-
-class _Batch(ctypes.Structure):
-    _fields_ = (
-        ("size", ctypes.c_int32),
-        ("token", ctypes.POINTER(ctypes.c_int32)),
-        ("embedding", ctypes.c_void_p),
-        ("position", ctypes.POINTER(ctypes.c_int32)),
-        ("sequences", ctypes.POINTER(ctypes.c_int32)),
-        ("sequence", ctypes.POINTER(ctypes.POINTER(ctypes.c_int32))),
-        ("wanted", ctypes.POINTER(ctypes.c_int8)),
-    )
-
-
 @cache
 def library() -> Any:
     """The library, silent. Raises UserError where the package is missing or does not load."""
@@ -60,16 +44,8 @@ def library() -> Any:
         ("llama_model_load_from_file", pointer, [text, _ModelParams]),
         ("llama_model_free", None, [pointer]),
         ("llama_model_get_vocab", pointer, [pointer]),
-        ("llama_vocab_n_tokens", number, [pointer]),
         ("llama_vocab_is_eog", ctypes.c_bool, [pointer, number]),
         ("llama_tokenize", number, [pointer, text, number, pointer, number, ctypes.c_bool, ctypes.c_bool]),
-        ("llama_context_default_params", _ContextParams, []),
-        ("llama_init_from_model", pointer, [pointer, _ContextParams]),
-        ("llama_free", None, [pointer]),
-        ("llama_batch_init", _Batch, [number, number, number]),
-        ("llama_batch_free", None, [_Batch]),
-        ("llama_decode", number, [pointer, _Batch]),
-        ("llama_get_logits", ctypes.POINTER(ctypes.c_float), [pointer]),
         ("ggml_quantize_chunk", ctypes.c_size_t, [ctypes.c_int, pointer, pointer, *[ctypes.c_int64] * 3, pointer]),
     ):
         function = getattr(lib, name)
@@ -121,24 +97,3 @@ class Model:
     def ends(self, token: int) -> bool:
         """Whether llama.cpp ends an answer at a token."""
         return self._lib.llama_vocab_is_eog(self._vocabulary, token)
-
-    def logits(self, ids: list[int]) -> Any:
-        """The logits after each of the tokens, as an array of a row a token."""
-        import numpy as np
-
-        params = self._lib.llama_context_default_params()
-        params.positions = params.batch = len(ids)
-        context = self._lib.llama_init_from_model(self._model, params)
-        batch = self._lib.llama_batch_init(len(ids), 0, 1)
-        try:
-            batch.size = len(ids)
-            for index, token in enumerate(ids):
-                batch.token[index], batch.position[index], batch.wanted[index] = token, index, 1
-                batch.sequences[index], batch.sequence[index][0] = 1, 0
-            if status := self._lib.llama_decode(context, batch):
-                raise RuntimeError(f"llama_decode: {status}")
-            size = self._lib.llama_vocab_n_tokens(self._vocabulary)
-            return np.ctypeslib.as_array(self._lib.llama_get_logits(context), (len(ids), size)).copy()
-        finally:
-            self._lib.llama_batch_free(batch)
-            self._lib.llama_free(context)

@@ -1,9 +1,10 @@
 """The README.md of an export: how each runtime is started with it."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
-from stages.export import ADAPTER, GGUF, MERGED, NAME
+from stages.export import ADAPTER, GGUF, MERGED, NAME, serve
 from stages.export.merged import Merge
 from stages.model import base_model
 from stages.params.schema import Params
@@ -43,6 +44,7 @@ def _values(params: Params, folder: Path) -> dict[str, Any]:
         "formats": params.export.formats,
         "files": {path.name: path.stat().st_size for path in sorted((folder / GGUF).glob("*.gguf"))},
         "modelfiles": [path.name for path in sorted((folder / GGUF).glob("Modelfile-*"))],
+        "vllm_options": shlex.join(serve.vllm_options(params, folder / MERGED)),
         "stops": [f"`{one}`" for one in tokenizer.convert_ids_to_tokens(stops)],
         **params.generation.model_dump(include={"max_new_tokens", "temperature", "top_p"}),
     }

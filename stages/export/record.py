@@ -1,4 +1,4 @@
-"""What an export was made of, in its export.json: a stale one is recognised."""
+"""What an export was made of, in its export.json: a stale one is detected."""
 
 import json
 from pathlib import Path

@@ -94,7 +94,7 @@ def compared(pairs: list[Row], spelled: Callable[[list[int]], list[str]], params
         for row in pairs
         for one in _distances(row["after"], row["before"]["token_ids"], {"likely": row["before"]["base"]})
     ]
-    found["logprobs"] = {"steps": len(distances), "largest": max(distances), "mean": _mean(distances)}
+    found["logprobs"] = {"compared": len(distances), "largest": max(distances, default=0.0), "mean": _mean(distances)}
     found["logprobs"]["mean_from_base"] = _mean(from_base)
     found["same_ids"] = _share(pairs, lambda row: row["prompt_ids"] == row["after"]["prompt_ids"])
     # Some tokenizers cut a whole text otherwise than its parts: that is the same prompt.
@@ -122,9 +122,7 @@ def _failures(found: Row, margin: float) -> Iterator[str]:
         if round(shares["before"] - shares["after"], 9) > margin:  # 1 - 0.95 is more than 0.05
             one, other = (percent(100 * shares[arm]) for arm in ("after", "before"))
             less = percent(100 * (shares["before"] - shares["after"]))
-            yield export_errors.FEWER.format(
-                what=what, one=one, n=found["n"], other=other, less=less, margin=100 * margin
-            )
+            yield export_errors.FEWER.format(what=what, one=one, n=found["n"], other=other, less=less, margin=margin)
 
 
 def _distances(found: Row, tokens: list[int], wanted: Row) -> list[float]:
@@ -145,7 +143,7 @@ def _answers(name: str, path: Path, rows: list[Row], asked: list[Row], params: P
     keys = [records.fingerprint(question) for question in questions]
     room = max(len(row["prompt_ids"]) for row in asked) + params.generation.max_new_tokens + ROOM
     values = [version(runtime.PACKAGE), params.generation.max_new_tokens, params.generation.batch_size]
-    with _kept(values, [path, Path(runtime.__file__)]) as kept:
+    with _kept(values, [path]) as kept:
         left = [index for index, key in enumerate(keys) if key not in kept]
         with tqdm(total=len(keys), initial=len(keys) - len(left), desc=name, unit="answer", mininterval=1) as progress:
             if left:
@@ -160,8 +158,10 @@ def _runtime(path: Path) -> Any:
 
 
 def _kept(values: list[Any], inputs: list[Path]) -> Any:
-    """The journal of what these values and files have answered."""
-    return closing(journal.Journal(journal.HOME / f"export-{identity.key('post_infer', values, inputs)}.jsonl"))
+    """The journal of what these values and files have answered, with the code that asks them."""
+    code = [Path(reference.__file__), *Path(in_transformers.__file__).parent.glob("*.py")]
+    key = identity.key("post_infer", values, [*inputs, *code])
+    return closing(journal.Journal(journal.HOME / f"export-{key}.jsonl"))
 
 
 def _share(rows: list[Row], holds: Callable[[Row], bool]) -> float:
@@ -169,4 +169,4 @@ def _share(rows: list[Row], holds: Callable[[Row], bool]) -> float:
 
 
 def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
+    return sum(values) / len(values) if values else 0.0

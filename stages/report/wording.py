@@ -136,6 +136,6 @@ def export_note(export: Row) -> str:
         f"Each file answered {plural(first['n'], 'question')} greedily in its own runtime, with its own chat template. "
         f"The adapter’s own greedy answers are right, as written, in {percent(first['before'])}. Other kernels round "
         "otherwise, so some answers differ; nats off are log-probabilities of the likeliest tokens at the first steps. "
-        f"A file fails with {100 * export['margin']:g} points fewer right, stopped or with their thinking shown, with "
-        "another prompt, or with the base model’s logits."
+        f"A file fails with more than {100 * export['margin']:g} points fewer right, stopped or with their thinking "
+        "shown, with another prompt, dtype or special tokens, without a Modelfile, or with the base model’s logits."
     )

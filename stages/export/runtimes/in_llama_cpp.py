@@ -1,7 +1,6 @@
 """A GGUF file as anybody runs it: llama.cpp's server (xllamacpp) with the chat template that is in the file."""
 
 import json
-import os
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -23,7 +22,7 @@ def answers(path: Path, questions: list[str], params: Params, room: int) -> Iter
 
     Raises UserError where xllamacpp is missing, or llama.cpp does not load the file or refuses a question.
     """
-    server = _server(path, room, max(1, min(SLOTS, len(questions), POSITIONS // room)))
+    server = _server(path, room, max(1, min(SLOTS, len(questions), POSITIONS // room)), params.model.threads)
     prompts = [prompt(server, question) for question in questions]
 
     def ask(index: int) -> tuple[int, Row]:
@@ -62,7 +61,7 @@ def prompt(server: Any, question: str) -> list[int]:
     return _post(server, "tokenize", {"content": text, "add_special": True, "parse_special": True})["tokens"]
 
 
-def _server(path: Path, room: int, slots: int) -> Any:
+def _server(path: Path, room: int, slots: int, threads: int) -> Any:
     try:
         import xllamacpp
     except ImportError as error:
@@ -72,8 +71,7 @@ def _server(path: Path, room: int, slots: int) -> Any:
     given.n_parallel, given.n_ctx = slots, slots * room
     given.reasoning_format = xllamacpp.common_reasoning_format.COMMON_REASONING_FORMAT_NONE
     given.verbosity, given.warmup, given.ui = -1, False, False
-    # Its threads spin where they wait for each other: one that has no processor of its own stops all.
-    threads = max(1, len(os.sched_getaffinity(0)) - 1)
+    # Its threads spin where they wait for each other: with more than there are processors, all are slow.
     given.cpuparams.n_threads = given.cpuparams_batch.n_threads = threads
     try:
         return xllamacpp.Server(given)
