@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from stages import params
 from stages.data.prompts import Formatter
 from stages.files.errors import UserError
-from stages.generate import generate
+from stages.generate import answers, generate
 from stages.model import adapter, base_model, load
 from stages.model.__main__ import where
 from stages.params.__main__ import use
@@ -268,7 +268,7 @@ def test_the_notebook_of_the_readme_answers_as_the_pipeline_does(workplace, tiny
     capsys.readouterr()
     exec(compile(code, "README.md", "exec"), names)
     printed = capsys.readouterr().out
-    answering = load.for_answers(chosen.model, workplace / "models/adapter", 1.0, chosen.adapter.merge_tolerance)
+    answering = answers.load_model(chosen, workplace / "models/adapter", 1.0, chosen.adapter.merge_tolerance)
     assert capsys.readouterr().out.splitlines()[-1].startswith("adapter: merged;")
     row = {"id": "1", "set": "free", "question": names["question"]}
     [prompt] = Formatter(answering.tokenizer, chosen.prompt).examples([row])
