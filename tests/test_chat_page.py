@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from stages.data.dataset import Cleaner
 from stages.data.prompts import Formatter
 from stages.data.sources import local_files
 from stages.evaluate import thinking
+from stages.files.errors import UserError
 from stages.generate import answers
 from stages.params.__main__ import edited
 from stages.report.display import clean
@@ -352,6 +354,18 @@ def test_the_verdict_is_shown_for_its_own_params_alone(tiny, tmp_path, monkeypat
     assert about.headline(tiny) == "Better."
     hot = tiny.model_copy(update={"generation": tiny.generation.model_copy(update={"temperature": 1.0})})
     assert about.headline(hot) == about.OTHER
+
+
+def test_a_port_that_is_taken_is_one_line(monkeypatch):
+    from stages.chat import page as chat_page
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("GRADIO_SERVER_PORT", str(taken.getsockname()[1]))
+        with (
+            gradio.Blocks() as empty,
+            pytest.raises(UserError, match=r"^no port for the page \(.+\): end what has it, or "),
+        ):
+            chat_page.launch(empty)
 
 
 def test_the_server_starts_behind_a_proxy_and_ctrl_c_ends_it_at_any_time(served, tmp_path):

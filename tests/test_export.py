@@ -43,6 +43,8 @@ from tests import llama_logits
 from tests.conftest import fork, save_adapter
 from tests.families import FAMILIES, make
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("xllamacpp")
 
 LLAMA3 = {"rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,

@@ -13,6 +13,8 @@ from stages.files.errors import UserError
 from stages.model.weights import random_model
 from tests import exported
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("xllamacpp")
 F16 = f"{NAME}-f16.gguf"
 

@@ -21,6 +21,8 @@ from stages.export import NAME, response_template, serve
 from stages.params.__main__ import use
 from tests.conftest import ROOT, save_adapter
 
+pytestmark = pytest.mark.slow
+
 for package in ("fastapi", "openai", "uvicorn"):
     pytest.importorskip(package)
 

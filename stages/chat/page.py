@@ -94,13 +94,19 @@ def build(params: Params, arms: Mapping[str, LoadedModel]) -> gr.Blocks:
 
 
 def launch(page: gr.Blocks) -> str:
-    """Serve the page on 127.0.0.1, on the first free port from 7860 on; returns its address at once."""
+    """Serve the page on 127.0.0.1, on the first free port from 7860 on; returns its address at once.
+
+    Raises UserError where there is no free port.
+    """
     theme = gr.themes.Default(primary_hue="sky", neutral_hue="stone", **FONTS)
-    _, url, _ = page.queue().launch(
-        server_name="127.0.0.1", share=False, quiet=True, theme=theme, css_paths=STYLE, footer_links=[],
-        run_history=False, ssr_mode=False, pwa=False, mcp_server=False, enable_monitoring=False,
-        prevent_thread_lock=True,
-    )  # fmt: skip
+    try:
+        _, url, _ = page.queue().launch(
+            server_name="127.0.0.1", share=False, quiet=True, theme=theme, css_paths=STYLE, footer_links=[],
+            run_history=False, ssr_mode=False, pwa=False, mcp_server=False, enable_monitoring=False,
+            prevent_thread_lock=True,
+        )  # fmt: skip
+    except OSError as error:
+        raise texts.NO_PORT(error=error) from None
     return url
 
 

@@ -21,3 +21,4 @@ NO_QUESTION_IN = Text("{path}, row {number}: no question: each row is an object 
 NOT_BOTH = Text("a question and --file: give one of them")
 NOT_KEPT = Text("Not kept: {path} cannot be written: {error}")
 NO_ROWS = Text("{path}: there is no question in it: write one on each line")
+NO_PORT = Text("no port for the page ({error}): end what has it, or set GRADIO_SERVER_PORT to a free one")
