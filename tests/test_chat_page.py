@@ -360,7 +360,8 @@ def test_a_port_that_is_taken_is_one_line(monkeypatch):
     from stages.chat import page as chat_page
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        monkeypatch.setenv("GRADIO_SERVER_PORT", str(taken.getsockname()[1]))
+        monkeypatch.setattr("gradio.http_server.INITIAL_PORT_VALUE", taken.getsockname()[1])
+        monkeypatch.setattr("gradio.http_server.TRY_NUM_PORTS", 1)
         with (
             gradio.Blocks() as empty,
             pytest.raises(UserError, match=r"^no port for the page \(.+\): end what has it, or "),
