@@ -107,7 +107,8 @@ def prepared(request, folders, tiny, tmp_path, monkeypatch):
     for name_of, stub in {"questions": None, "judge": []}.items():
         monkeypatch.setattr(f"stages.export.verdict.{name_of}", lambda *_, stub=stub: stub)
     monkeypatch.setattr("stages.runtime.dvc.run", lambda *_: None)
-    params = changed(tiny, adapter={"merge_tolerance": 1.0})
+    every = {"quantizations": ["f16", "q8_0", "q4_k_m"]}
+    params = changed(tiny, adapter={"merge_tolerance": 1.0}, export=every)
     if name != "random":
         params = changed(params, model={"source": "hub", "hub": tiny.model.hub.model_copy(update={"path": name})})
     save_adapter(params, ADAPTER)
