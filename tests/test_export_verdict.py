@@ -223,7 +223,10 @@ def test_the_report_shows_an_export_and_escapes_it():
     html, markdown = (make(test_report.context(rows, export=exported([]))) for make in (page.html, page.markdown))
     assert "<h2>The exported model</h2>" in html
     assert "<h3><bdi>a&lt;b&gt;.gguf</bdi> <small>xllamacpp 1</small></h3>" in html
-    assert "as the adapter" in html
+    assert "no worse than −5 points" in html
+    wide = exported([])
+    wide["artefacts"]["a<b>.gguf"]["ci_low"] = -0.081
+    assert "passes; up to 8.1 points worse is not ruled out" in page.html(test_report.context(rows, export=wide))
     assert re.search(r"prompts of the same tokens</th><td>.*12\.5.%", html)
     assert "| a\\<b\\>.gguf | xllamacpp 1 | 66.0 % | −1.0 (−5.0 to +3.0) | 80.0 % | 97.0 % |" in markdown
     failed = page.html(test_report.context(rows, export=exported(["9 % fewer", "no <Modelfile>"])))

@@ -139,3 +139,12 @@ def export_note(export: Row) -> str:
         f"A file fails with more than {100 * export['margin']:g} points fewer right, stopped or with their thinking "
         "shown, with another prompt, dtype or special tokens, without a Modelfile, or with the base model’s logits."
     )
+
+
+def export_verdict(one: Row, margin: float) -> str:
+    """What an exported file has shown: that it fails, that it is not worse by the margin, or neither."""
+    if one["failures"]:
+        return "fails: " + "; ".join(one["failures"])
+    if one["ci_low"] >= -margin:
+        return f"no worse than −{100 * margin:g} points"
+    return f"passes; up to {-100 * one['ci_low']:.1f} points worse is not ruled out"
