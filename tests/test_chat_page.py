@@ -272,7 +272,11 @@ def test_other_settings_are_named_and_the_evaluated_ones_come_back(opened, serve
     served.script.texts["How?"] = "So."
     page, evaluated = opened(), served.params.generation
     page.locator("#sampling button").first.click()
-    page.get_by_label("Tokens at most").fill("7")
+    most = page.get_by_label("Tokens at most")
+    sync_api.expect(most).to_have_value("12")
+    most.fill("7")
+    most.press("Tab")
+    sync_api.expect(most).to_have_value("7")
     turn = ask(page, "How?")
     sync_api.expect(turn.locator(".settings")).to_contain_text("max_new_tokens 7 (evaluated: 12)")
     assert served.script.asked[-1][2] == evaluated.model_copy(update={"max_new_tokens": 7})
@@ -291,8 +295,8 @@ def test_a_retry_at_the_last_seed_takes_the_first(served):
     with contextlib.chdir(served.place):
         replies = Replies(served.params, served.models)
     last = Exchange("Why?", ("base",), state="done")
-    assert replies.again("base", [last], 1.0, 1.0, 5, 2**32 - 1)[0] == 0
-    assert replies.again("base", [last], 1.0, 1.0, 5, None)[0] == served.params.generation.seed + 1
+    assert replies.again("base", [last], False, 1.0, 1.0, 5, 2**32 - 1)[0] == 0
+    assert replies.again("base", [last], False, 1.0, 1.0, 5, None)[0] == served.params.generation.seed + 1
 
 
 def test_a_picture_that_comes_after_the_stop_is_replaced(served):

@@ -128,7 +128,7 @@ def asked(tiny, tmp_path, monkeypatch):
     wanted = answer | {"token_ids": [1, 3], "likely": LIKELY, "base": BASE}
     monkeypatch.setattr(reference, "of_adapter", lambda params, prompts, kept: [dict(wanted) for _ in prompts])
     Path("x.gguf").write_text("weights")
-    Path("Modelfile").write_text("FROM ./x.gguf")
+    Path("Modelfile").write_text('FROM ./x.gguf\nPARAMETER stop "<|im_end|>"\n')
     seen = []
 
     def answers(path, questions, params, room):

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 
 import pytest
 
@@ -77,7 +78,7 @@ def test_the_notebook_of_the_readme_answers_as_the_pipeline_did(clone, committed
     """The README's code as it stands there, but for the two values that the tiny preset has otherwise."""
     readme = (clone / "README.md").read_text(encoding="utf-8")
     [code] = re.findall(r"```python\n(# in your own notebook\n.*?)```", readme, re.DOTALL)
-    assert len([line for line in code.splitlines()[2:] if line]) == 6
+    assert len(code.partition("import ")[2].split("\n\n")[1].splitlines()) == 6
     for given, tiny in (
         (f"torch.{committed['model']['dtype']})", "torch.float32)"),
         (f"max_new_tokens={committed['generation']['max_new_tokens']},", "max_new_tokens=12,"),
@@ -91,7 +92,7 @@ def test_the_notebook_of_the_readme_answers_as_the_pipeline_did(clone, committed
         for arm in ("baseline", "post")
     )
     run(clone, "python", "-m", "stages.model", "where")
-    assert run(clone, "python", "-c", code, HF_HUB_OFFLINE="1").stdout == f"{after}\n"
+    assert run(clone, sys.executable, "-c", code, HF_HUB_OFFLINE="1").stdout == f"{after}\n"
     assert before != after
 
 

@@ -1,6 +1,7 @@
 """The page of `make chat`: its layout, on Gradio."""
 
 import secrets
+import time
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from stages.chat import about, saved, texts, turns
-from stages.chat.replies import SAMPLING, Replies
+from stages.chat.replies import LATE, SAMPLING, Replies
 from stages.model.load import LoadedModel
 from stages.params.schema import Params
 
@@ -65,11 +66,14 @@ def build(params: Params, arms: Mapping[str, LoadedModel]) -> gr.Blocks:
         told = {"show_progress": "hidden", "api_visibility": "private"}  # an error is shown of what queues alone
         own = {"queue": False, **told}
         asked = gr.on(
-            [question.submit, ask.click], replies.ask, [question, who, exchanges, *sampling],
+            [question.submit, ask.click], replies.ask, [question, who, exchanges, keep, *sampling],
             [question, *shown, *buttons], **told,
         )  # fmt: skip
         asked_again = again.click(
-            replies.again, [who, exchanges, *sampling], [sampling[SAMPLING.index("seed")], *shown, *buttons], **told
+            replies.again,
+            [who, exchanges, keep, *sampling],
+            [sampling[SAMPLING.index("seed")], *shown, *buttons],
+            **told,
         )
         writing = [
             begun.success(None, js=SHOW_LAST).then(
@@ -82,8 +86,9 @@ def build(params: Params, arms: Mapping[str, LoadedModel]) -> gr.Blocks:
         for one in writing:
             freed = one.then(replies.done, exchanges, buttons, **own)
             freed.then(replies.keep, [exchanges, keep, conversation], None, **told)
-        ended = stop.click(replies.stop, exchanges, [*shown, *buttons], cancels=writing, **own)
-        ended.then(replies.stopped, exchanges, shown, **own)
+        # Through the queue as the pictures are: what is sent first is shown first.
+        ended = stop.click(replies.stop, exchanges, [*shown, *buttons], cancels=writing, **told)
+        ended.then(lambda: time.sleep(LATE), **told).then(replies.stopped, exchanges, shown, **told)
         new.click(
             lambda: (_welcome(replies), [], _name(), gr.update(interactive=False), gr.update(interactive=False)),
             None, [*shown, conversation, again, new], **own,

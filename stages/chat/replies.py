@@ -18,6 +18,7 @@ from stages.params.schema import Generation, Params
 SAMPLING = ("temperature", "top_p", "max_new_tokens", "seed")
 BLANK = "Write a question first."
 BUSY = "An answer is being written: wait for its end, or stop it."
+LATE = 0.5  # seconds that the last picture of a stopped answer may be on its way
 PAUSE = 0.08  # seconds between two pictures of an answer that grows
 Shown = tuple[str, list[Exchange]]
 
@@ -37,21 +38,23 @@ class Replies:
         self.worker = ThreadPoolExecutor(1)
         self.over: set[str] = set()  # keys of exchanges: Gradio may end a step later than the next begins
 
-    def ask(self, question: str, who: str, talk: list[Exchange], *sampling: float | None) -> tuple[Any, ...]:
+    def ask(
+        self, question: str, who: str, talk: list[Exchange], keep: bool, *sampling: float | None
+    ) -> tuple[Any, ...]:
         """Show a question at once, and its emergency line, before its turn comes."""
         if refused := BLANK if not question.strip() else BUSY if self._is_open(talk) else "":
             raise gr.Error(refused, print_exception=False)
         one = Exchange(
-            question, self._chosen(who), right=self.right.get(question, ""), settings=self._changed(sampling)
+            question, self._chosen(who), right=self.right.get(question, ""), settings=self._changed(sampling), keep=keep
         )
         talk = [*talk, one]
         return "", self.html(talk), talk, *_buttons(busy=True)
 
-    def again(self, who: str, talk: list[Exchange], *sampling: float | None) -> tuple[Any, ...]:
+    def again(self, who: str, talk: list[Exchange], keep: bool, *sampling: float | None) -> tuple[Any, ...]:
         """Ask the last question once more, of whom and as is chosen now; a sample gets the next seed."""
         settings = self._settings(sampling)
         seed = (settings.seed + bool(settings.temperature)) % 2**32
-        _, *shown = self.ask(talk[-1].question, who, talk[:-1], *sampling[:-1], seed)
+        _, *shown = self.ask(talk[-1].question, who, talk[:-1], keep, *sampling[:-1], seed)
         return seed, *shown
 
     def write(self, talk: list[Exchange], *sampling: float | None) -> Iterator[Shown]:
@@ -106,8 +109,8 @@ class Replies:
         return _buttons(busy=self._is_open(talk))
 
     def keep(self, talk: list[Exchange], keep: bool, conversation: str) -> None:
-        """Store the last question and its answers where the visitor asked for that."""
-        if keep and talk and talk[-1].state == "done" and talk[-1].key not in self.over:
+        """Store the last question and its answers where the visitor asked for that before it, and still does."""
+        if keep and talk and talk[-1].keep and talk[-1].state == "done" and talk[-1].key not in self.over:
             self.over.add(talk[-1].key)
             try:
                 saved.save(self.columns, talk[-1].question, talk[-1].answers, conversation)

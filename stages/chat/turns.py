@@ -28,6 +28,7 @@ class Exchange:
     error: str = ""  # of a question that is refused
     right: str = ""  # the right answer, where it is known
     settings: str = ""  # those that differ from the evaluated ones
+    keep: bool = False  # whether it may be stored: as the visitor said before asking
     key: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
