@@ -96,7 +96,10 @@ def workplace(committed_text, tmp_path, monkeypatch):
 def fork():
     """Fork, with another lock for progress bars in the child: tqdm's own is a semaphore that a killed child keeps."""
     if not (process := os.fork()):
-        tqdm.set_lock(threading.RLock())
+        bars, lock = [tqdm], threading.RLock()
+        while bars:  # each class of bars may hold a lock of its own
+            bars.extend((bar := bars.pop()).__subclasses__())
+            bar._lock = lock
     return process
 
 
