@@ -98,8 +98,9 @@ class Replies:
         return self.html(talk), talk, *_buttons(busy=False)
 
     def stopped(self, talk: list[Exchange]) -> tuple[Any, ...]:
-        """The stopped answers once more, where a picture of them was on its way and came last."""
-        if not talk or talk[-1].key not in self.over or talk[-1].state not in ("waiting", "writing"):
+        """The stopped answers once more: a picture of them may have been on its way, and come last."""
+        # Also where they are kept as stopped: what a visitor sees and what is kept may arrive in another order.
+        if not talk or talk[-1].key not in self.over or talk[-1].state not in ("waiting", "writing", "stopped"):
             return gr.skip(), gr.skip()
         talk = [*talk[:-1], replace(talk[-1], state="stopped")]
         return self.html(talk), talk
